@@ -1,1 +1,7 @@
+"""Character-level sentiment of reviews."""
+
+from charcnn.ratings import Score
+from charcnn.scorer import Scorer
+
 __version__ = "0.1.0"
+__all__ = ["Score", "Scorer"]

@@ -9,6 +9,7 @@ __all__ = ['BUNDLED_MODEL', 'ModelError', 'read_config', 'find_model', 'Scorer']
 import itertools
 import json
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ class ModelError(ValueError):
     "A model folder or Hub repository that cannot be used."
 
 
-BUNDLED_MODEL = Path(__file__).parent / "pretrained" if "__file__" in globals() else None
+BUNDLED_MODEL = Path(str(files("charcnn"))) / "pretrained"
 
 
 def read_config(
@@ -83,7 +84,9 @@ class Scorer:
         folder: str | Path | None = None,  # a model folder; by default the bundled one
         threads: int = 0,  # threads that compute one batch; 0: one per core
     ):
-        "Load a model folder. Raises `ModelError` if it cannot be used."
+        "Load a model folder. Raises `ModelError` if it cannot be used, `ValueError` for a negative number of threads."
+        if threads < 0:
+            raise ValueError(f"threads={threads} is below 0; 0 uses one per core")
         folder = BUNDLED_MODEL if folder is None else Path(folder)
         self.config = read_config(folder)
         self.encoder: Encoder = self.config["encoder"]

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from datasets import Dataset, DatasetDict
 from huggingface_hub import EvalResult, ModelCardData
 from torch import Tensor, nn
@@ -48,7 +47,7 @@ def fit_temperature(
         return value
 
     optimizer.step(loss)
-    return float(logarithm.exp())
+    return float(logarithm.exp().clamp(0.05, 20))  # labels told apart without an error would drive it to 0
 
 # %% ../../nbs/train/06_export.ipynb #18971c2f
 class ServedModel(nn.Module):
@@ -184,7 +183,7 @@ def export(
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part, config=config)
     export_onnx(model, part / "model.onnx", temperature)
-    real = [text for text in split["text"][:: max(1, len(split) // 200)]]
+    real = list(split["text"][:: max(1, len(split) // 200)])
     difference = {
         "real": largest_difference(model, part, real),
         "random": largest_difference(model, part, random_texts(200)),
