@@ -75,13 +75,17 @@ def _text_rows(file: Path, encoding: str) -> Iterator[dict]:
         raise ValueError(f"{file} is not {encoding} at byte {e.start} of a block; name its encoding") from e
 
 
-def _parquet_rows(file: Path) -> Iterator[dict]:
+def _parquet_file(file: Path) -> Any:
     pyarrow, parquet = _pyarrow(file)
     try:
-        for batch in parquet.ParquetFile(file).iter_batches(ROWS_AT_ONCE):
-            yield from batch.to_pylist()
+        return parquet.ParquetFile(file)
     except pyarrow.ArrowInvalid as e:
         raise ValueError(f"{file} is no Parquet file: {str(e).splitlines()[0]}") from e
+
+
+def _parquet_rows(file: Path) -> Iterator[dict]:
+    for batch in _parquet_file(file).iter_batches(ROWS_AT_ONCE):
+        yield from batch.to_pylist()
 
 
 def read_rows(
@@ -121,11 +125,13 @@ def write_rows(
     file: str | Path,  # a .csv, .tsv, .jsonl, .ndjson or .parquet file; replaced if it is there
     rows: Iterable[dict],  # one dictionary per row
 ) -> int:  # rows written
-    "Write a table row by row; the file appears when it is whole. Raises `ValueError` for a row with other columns than the first."
+    "Write a table row by row; the file appears when it is whole. Raises `ValueError` without rows, or for a row with other columns than the first."
     file = Path(file)
     suffix, rows, written = _suffix(file), iter(rows), 0
     first = list(itertools.islice(rows, ROWS_AT_ONCE))
-    columns = list(first[0]) if first else []
+    if not first:
+        raise ValueError(f"{file} is not written: there are no rows to write")
+    columns = list(first[0])
     part = file.with_name(file.name + ".part")
     chunks = itertools.chain([first], iter(lambda: list(itertools.islice(rows, ROWS_AT_ONCE)), []))
     with (
@@ -158,7 +164,7 @@ def _text_of(row: dict, number: int, column: str, source: Path) -> str:
 
 
 def _rows_in(source: Path) -> int | None:
-    return _pyarrow(source)[1].read_metadata(source).num_rows if _suffix(source) == ".parquet" else None
+    return _parquet_file(source).metadata.num_rows if _suffix(source) == ".parquet" else None
 
 
 def scored_rows(
@@ -178,6 +184,8 @@ def _score_rows(scorer: Scorer, rows: Iterator[dict], text_column: str, source: 
         for row, score in zip(chunk, scorer.many(texts), strict=True):
             yield row | dict(zip(COLUMNS, (round(score.score, 4), score.label, score.rating), strict=True))
         number += len(chunk)
+    if not number:
+        raise ValueError(f"{source} has no rows to score")
 
 
 def score_file(

@@ -253,7 +253,7 @@ def train(
         if name not in dataset or not len(dataset[name]):
             raise ValueError(f"the dataset has no rows to use for {name!r}; splits there are: {dict(dataset.num_rows)}")
     accelerator = accelerator or Accelerator(
-        mixed_precision=options.precision, log_with=tracker_names(tracking), project_dir=str(folder)
+        mixed_precision=options.precision, log_with=tracker_names(tracking) or None, project_dir=str(folder)
     )
     config = _flat(
         "", {"model": {"architecture": type(model).__name__, **model._hub_mixin_config}, "training": asdict(options)}

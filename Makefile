@@ -1,0 +1,43 @@
+# `make` lists the targets. Everything is installed into .venv, pinned by constraints.txt.
+
+PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3.13 python3,$(shell command -v $(python))))
+BIN = .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.DEFAULT_GOAL = help
+.PHONY: help demo test lab bench readme browser clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+demo: .venv/app ## install what the page needs, and serve it at http://127.0.0.1:7860
+	@$(BIN)/charcnn serve
+
+test: .venv/all browser ## install everything, then check notebooks, code and tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" tests/check.sh
+
+lab: .venv/all ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir nbs
+
+bench: .venv/all ## time scoring, training and crawling against named baselines, as ratios
+	$(BIN)/python -m charcnn.train.benchmark
+
+readme: .venv/all ## write README.md from nbs/index.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout nbs/index.ipynb | sed 's#(images/#(nbs/images/#g' > README.md
+
+browser:
+	@command -v chromedriver >/dev/null || tests/install_browser.sh
+
+clean: ## remove what can be made again; data/ and runs/ stay
+	rm -rf .venv dist build .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+# The file marks that an extra is installed, so that a second run starts at once.
+.venv/app .venv/all: .venv/%: .venv/bin/python pyproject.toml constraints.txt
+	@echo "installing charcnn[$*] into .venv ..."
+	@$(INSTALL) '.[$*]'
+	@touch $@

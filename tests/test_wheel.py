@@ -1,0 +1,51 @@
+"""The wheel, installed where there is no torch, scores a text."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: object, **options) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def bin_folder(tmp_path_factory) -> Path:
+    "An empty virtual environment with nothing but the built wheel and what it asks for."
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, cwd=ROOT)
+    venv.create(folder / "venv", with_pip=True)
+    found = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    constraints = ROOT / "constraints.txt"
+    run(found / "python", "-m", "pip", "install", "-q", "-c", constraints, next(folder.glob("*.whl")))
+    return found
+
+
+def test_the_base_install_scores_without_torch(bin_folder, tmp_path):
+    program = (
+        "import importlib.util as u; print([m for m in ('torch', 'gradio', 'datasets', 'pandas') if u.find_spec(m)])"
+    )
+    assert run(bin_folder / "python", "-c", program, cwd=tmp_path).strip() == "[]"
+    assert " good, " in run(bin_folder / "charcnn", "score", "I love their coffee, wonderful!", cwd=tmp_path)
+    assert " bad, " in run(bin_folder / "charcnn", "score", "Terrible. Never again, I want a refund.", cwd=tmp_path)
+
+
+def test_the_wheel_carries_model_brands_and_logos(bin_folder, tmp_path):
+    program = "import charcnn, pathlib; print(pathlib.Path(charcnn.__file__).parent)"
+    package = Path(run(bin_folder / "python", "-c", program, cwd=tmp_path).strip())
+    for name in ("pretrained/model.onnx", "pretrained/config.json", "pretrained/README.md", "app/data/brands.csv"):
+        assert (package / name).stat().st_size > 0
+    assert len(list((package / "app/data/logos").glob("*.svg"))) >= 100
+
+
+def test_a_verb_that_needs_an_extra_names_it(bin_folder, tmp_path):
+    done = subprocess.run([bin_folder / "charcnn", "serve"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "charcnn[app]" in done.stderr
