@@ -167,7 +167,7 @@ class CharCNN(ReviewModel):
         | None = None,  # how text becomes ids; by default the project's alphabet and 1014 characters
         classes: int = 5,  # 5 ratings, 3 labels, or 2: bad and good
         embedding: int = 32,  # numbers that describe a character
-        widths: tuple[int, ...] = (96, 128, 128),  # channels of each stage; a stage halves the length
+        widths: tuple[int, ...] = (64, 128, 256),  # channels of each stage; a stage halves the length
         depths: tuple[int, ...] = (0, 1, 1),  # residual convolutions in each stage
         first_kernel: int = 5,  # characters under the first convolution, odd
         kernel: int = 3,  # places under all others, odd
