@@ -119,6 +119,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'charcnn.cli.export': ('cli.html#export', 'charcnn/cli.py'),
                              'charcnn.cli.main': ('cli.html#main', 'charcnn/cli.py'),
                              'charcnn.cli.score': ('cli.html#score', 'charcnn/cli.py'),
+                             'charcnn.cli.serve': ('cli.html#serve', 'charcnn/cli.py'),
                              'charcnn.cli.settings': ('cli.html#settings', 'charcnn/cli.py'),
                              'charcnn.cli.train': ('cli.html#train', 'charcnn/cli.py')},
             'charcnn.files': { 'charcnn.files._csv_rows': ('files.html#_csv_rows', 'charcnn/files.py'),

@@ -156,6 +156,8 @@ def load_settings(
 ) -> Settings:
     "Read the settings in force. Raises `SettingsError` naming the key and value that cannot be used."
     environ = os.environ if environ is None else environ
+    if environ.get("SPACE_ID"):  # a Hugging Face Space: reached from outside, behind its host's proxy
+        environ = {"CHARCNN_PAGE_HOST": "0.0.0.0", "CHARCNN_PAGE_PROXIES": "1", **environ}
     file = file or environ.get("CHARCNN_SETTINGS") or find_settings()
     if file and not Path(file).is_file():
         raise SettingsError(f"{file}: no such settings file; check CHARCNN_SETTINGS or the path given")

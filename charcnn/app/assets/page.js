@@ -68,7 +68,7 @@ document.addEventListener("input", (event) => {
 
 function showStars(rating = Number(document.querySelector("#rating input[type=range]")?.value)) {
   document.querySelectorAll("#stars .glyphs b").forEach((star, i) => star.classList.toggle("on", !isBlank(typedText()) && i < rating));
-  const hint = isBlank(typedText()) ? "follows your text" : page.byHand ? "set by you" : "suggested from your text, change it if you like";
+  const hint = isBlank(typedText()) ? "follows your text" : page.byHand ? "set by you" : "suggested from your text";
   const place = document.querySelector("#stars .hint");
   if (place) place.textContent = hint;
 }

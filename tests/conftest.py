@@ -1,0 +1,81 @@
+"""What tests of several rooms share: a served page, and a browser to look at it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+from selenium import webdriver
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Served:
+    "A page that runs in a process of its own, on a store of its own."
+
+    process: subprocess.Popen
+    url: str
+    store: Path
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(timeout=30)
+
+    def rows(self, columns: str) -> list[tuple]:
+        "What the store holds, once the process that owns it has ended."
+        with duckdb.connect(str(self.store), read_only=True) as store:
+            return store.execute(f"SELECT {columns} FROM reviews ORDER BY id").fetchall()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    "Start the page with settings of one's own; it is stopped at the end of the test."
+    started = []
+
+    def start(**settings: str) -> Served:
+        store = tmp_path / "reviews.duckdb"
+        environment = {
+            "CHARCNN_PAGE_PORT": "0", "CHARCNN_STORE_PATH": str(store), "CHARCNN_SETTINGS": str(ROOT / "settings.ini"),
+        } | settings  # fmt: skip
+        command = [sys.executable, "-c", "from charcnn.cli import main; main()", "serve"]
+        process = subprocess.Popen(
+            command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        started.append(process)
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, line + process.stdout.read()
+        return Served(process, found.group(), store)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def browser():
+    "A headless Chromium: the system's, or one that Selenium finds or fetches."
+    options = webdriver.ChromeOptions()
+    for flag in (
+        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--no-first-run", "--window-size=1280,1000",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    chromium, driver = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
+    if chromium and driver:
+        options.binary_location = chromium
+        service = webdriver.ChromeService(driver)
+    else:
+        service = webdriver.ChromeService()
+    found = webdriver.Chrome(options, service)
+    yield found
+    found.quit()
