@@ -23,7 +23,8 @@ bench: .venv/all ## time scoring, training and crawling against named baselines,
 	$(BIN)/python -m charcnn.train.benchmark
 
 readme: .venv/all ## write README.md from nbs/index.ipynb
-	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout nbs/index.ipynb | sed 's#(images/#(nbs/images/#g' > README.md
+	@$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout nbs/index.ipynb | sed 's#(images/#(nbs/images/#g' \
+	  | awk '/^```/ {open = !open; if (open && $$0 == "```") $$0 = "```python"} 1' > README.md
 
 browser:
 	@command -v chromedriver >/dev/null || tests/install_browser.sh

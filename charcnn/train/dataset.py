@@ -202,7 +202,6 @@ def prepare(
 
 def _prepare(connection, sources, validation, options: DatasetOptions, work: Path, progress: bool) -> Path:
     roles = [(source, "") for source in sources] + [(source, "validation") for source in validation]
-    connection.execute("SET enable_progress_bar = false")
     unreadable = read_sources(connection, roles, options, progress)
     ((rows,),) = connection.execute("SELECT count(*) FROM raw").fetchall()
     with tqdm(total=3, desc="cleaning", unit="step", disable=not progress) as bar:
