@@ -159,7 +159,7 @@ def find_profile(
     site: str | Path,  # a file, or the name of a profile in `configs/sites/`
 ) -> Path:
     "Find a profile: a file, one of `configs/sites/` here, or one that comes with the package. Raises `ProfileError`."
-    shipped = Path(str(files("charcnn"))) / "collect" / "sites"
+    shipped = Path(str(files("charcnn"))) / "collect" / "profiles"
     places = [
         Path(site),
         Path("configs/sites") / f"{site}.yaml",

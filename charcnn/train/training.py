@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from datasets import DatasetDict
 from torch import Tensor, nn
@@ -252,6 +253,8 @@ def train(
     for name in ("train", "validation"):
         if name not in dataset or not len(dataset[name]):
             raise ValueError(f"the dataset has no rows to use for {name!r}; splits there are: {dict(dataset.num_rows)}")
+    if accelerator is None:
+        AcceleratorState._reset_state()  # a run before, in the same notebook, may have had another precision
     accelerator = accelerator or Accelerator(
         mixed_precision=options.precision, log_with=tracker_names(tracking) or None, project_dir=str(folder)
     )
