@@ -1,0 +1,130 @@
+"""The crawl against the replica with every trouble switched on: with a real Chromium, real Scrapy, and real kills."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from charcnn.collect.companies import collect_companies, profile_for
+from charcnn.collect.items import read_lines, write_parquet
+from charcnn.collect.replica import Replica, ReplicaOptions, expected_reviews, ledger, with_every_trouble
+from charcnn.collect.reviews import collect_reviews, report_crawl
+from charcnn.collect.sites import load_profile
+from charcnn.train.dataset import prepare
+
+OPTIONS = ReplicaOptions(companies=60, reviews=2000, categories=2)
+
+
+def charcnn(*args: object, **options) -> subprocess.Popen:
+    command = [sys.executable, "-m", "charcnn", *map(str, args)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True, **options
+    )
+
+
+def kill(process: subprocess.Popen) -> None:
+    "The command and the crawl that it started, at once."
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def lines_in(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def replica():
+    with Replica(with_every_trouble(OPTIONS)) as served:
+        yield served
+
+
+@pytest.fixture
+def companies(replica, tmp_path) -> Path:
+    urls = [replica.url + replica.site.path(company) for company in range(OPTIONS.companies)]
+    (tmp_path / "companies.csv").write_text("company_url\n" + "\n".join(urls) + "\n")
+    return tmp_path / "companies.csv"
+
+
+@pytest.mark.parametrize("kills", [0, 2])
+def test_every_company_is_listed_once_whatever_was_killed(replica, tmp_path, kills):
+    file = tmp_path / "companies.csv"
+    for number in range(kills):
+        running = charcnn("collect", "companies", "--start", replica.url, "--out", file)
+        while lines_in(file) < 12 * (number + 1) and running.poll() is None:
+            pass
+        kill(running)
+    before = lines_in(file)
+    report = collect_companies(profile_for(load_profile("replica"), replica.url), file, browsers=2, progress=False)
+    expected = ledger(replica.site)
+    with open(file, newline="") as lines:
+        rows = [tuple(row.values()) for row in csv.DictReader(lines)]
+    assert len(rows) == len(set(rows)) == expected["listed"] and report.companies == expected["companies"]
+    assert {url for _, _, url, _ in rows} == {replica.url + replica.site.path(i) for i in range(OPTIONS.companies)}
+    assert kills == 0 or before > 1
+
+
+def check_against_ledger(replica, folder: Path, companies: Path) -> None:
+    report, expected = report_crawl(folder), ledger(replica.site)
+    ids = [line["review_id"] for line in read_lines(folder / "reviews.jsonl")]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == {review["id"] for review in expected_reviews(replica.site)}
+    assert report.rejected == {
+        reason: len({line["key"] for line in read_lines(folder / "rejected.jsonl")}) for reason in report.rejected
+    }
+    assert {
+        status: count for status, count in report.companies.items() if status not in ("done", "failed")
+    } == expected["walls"]
+    assert sorted(pq.read_table(folder / "reviews.parquet")["review_id"].to_pylist()) == sorted(ids)
+
+
+def test_a_crawl_killed_five_times_finds_what_an_uninterrupted_one_finds(replica, companies, tmp_path):
+    folder = tmp_path / "raw"
+    for number in range(5):
+        running = charcnn("collect", "reviews", "--companies", companies, "--out", folder, "--concurrency", 2)
+        while lines_in(folder / "reviews.jsonl") < 250 * (number + 1) and running.poll() is None:
+            pass
+        kill(running)
+    assert lines_in(folder / "reviews.jsonl") < ledger(replica.site)["reviews"]
+    done = charcnn("collect", "reviews", "--companies", companies, "--out", folder)
+    assert done.wait() == 0
+    check_against_ledger(replica, folder, companies)
+
+
+def test_shards_join_to_the_whole_without_overlap(replica, companies, tmp_path):
+    for number in (1, 2, 3):
+        collect_reviews(companies, "replica", tmp_path / f"shard-{number}", f"{number}/3", progress=False)
+    counts = [report_crawl(tmp_path / f"shard-{number}").reviews for number in (1, 2, 3)]
+    joined = write_parquet([tmp_path / f"shard-{number}" for number in (1, 2, 3)], tmp_path / "all.parquet")
+    assert min(counts) > 0 and joined == sum(counts) == ledger(replica.site)["reviews"]
+
+
+@pytest.mark.parametrize("layout", ["2019", "microdata"])
+def test_another_markup_is_another_profile(tmp_path, layout):
+    with Replica(ReplicaOptions(companies=12, reviews=200, layout=layout)) as replica:
+        profile = profile_for(load_profile(f"replica-{layout}"), replica.url)
+        assert collect_companies(profile, tmp_path / "companies.csv", progress=False).companies == 12
+        report = collect_reviews(tmp_path / "companies.csv", f"replica-{layout}", tmp_path / "raw", progress=False)
+    assert report.reviews == 200 and report.companies == {"done": 12}
+
+
+def test_reviews_become_a_dataset_without_a_touch(replica, companies, tmp_path):
+    collect_reviews(companies, "replica", tmp_path / "raw", progress=False)
+    from_lines = prepare([tmp_path / "raw/reviews.jsonl"], tmp_path / "a", progress=False)
+    from_parquet = prepare([tmp_path / "raw/reviews.parquet"], tmp_path / "b", progress=False)
+    assert from_lines.num_rows == from_parquet.num_rows and from_lines["train"].num_rows > 500
+    assert set(from_lines["train"]["source"]) == {"replica"} and from_lines["train"]["company"][0]
+    assert json.loads((tmp_path / "a/report.json").read_text())["dropped"].keys() <= {"duplicate"}
+
+
+def test_robots_and_politeness_hold_by_default(companies, tmp_path):
+    politeness = load_profile("trustpilot").politeness
+    assert (
+        politeness.obey_robots and politeness.delay >= 1 and politeness.concurrency == 1 and politeness.cache_days > 0
+    )
+    assert "charcnn" in politeness.user_agent and "Mozilla" not in politeness.user_agent
