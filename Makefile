@@ -21,6 +21,7 @@ lab: .venv/all ## open the notebooks in JupyterLab
 
 bench: .venv/all ## time scoring, training and crawling against named baselines, as ratios
 	$(BIN)/python -m charcnn.train.benchmark
+	$(BIN)/python -m charcnn.collect.benchmark
 
 readme: .venv/all ## write README.md from nbs/index.ipynb
 	@$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout nbs/index.ipynb | sed 's#(images/#(nbs/images/#g' \

@@ -31,6 +31,9 @@ class CrawlReport:
         default_factory=dict
     )  # by how they ended: done, login, blocked, captcha, robots, ...
     unfinished: int = 0  # companies that the next call asks for again
+    pages: int = 0  # read in this call
+    seconds: float = 0.0  # that this call took
+    megabytes: float = 0.0  # of memory at most
 
 
 def report_crawl(
@@ -84,12 +87,13 @@ def collect_reviews(
     try:
         with tqdm(total=len(urls), desc="companies", disable=not progress) as bar:
             bar.update(sum(url in ReviewFiles(folder).finished for url in urls) if folder.exists() else 0)
-            before = bar.n
+            before, known = bar.n, {}
             for line in process.stdout:
                 known = json.loads(line)
                 ended = sum(value for name, value in known.items() if name.startswith("companies/"))
                 bar.update(before + ended - bar.n)
-                bar.set_postfix(pages=known["pages"], reviews=known.get("reviews", 0), retries=known["errors"])
+                speed = f"{known['pages'] / max(known['seconds'], 1e-9):.1f}"
+                bar.set_postfix(pages_per_s=speed, reviews=known.get("reviews", 0), errors=known["errors"])
     except BaseException:
         process.terminate()  # Scrapy finishes the pages it is reading; a second signal would stop it at once
         process.wait()
@@ -97,6 +101,7 @@ def collect_reviews(
     if process.wait() != 0:
         raise RuntimeError(f"the crawl broke off with exit code {process.returncode}; give the same command to go on")
     report = report_crawl(folder, urls)
+    report.pages, report.seconds, report.megabytes = (known.get(name, 0) for name in ("pages", "seconds", "megabytes"))
     if report.reviews:
         write_parquet([folder], folder / "reviews.parquet")
     return report

@@ -11,7 +11,9 @@ __all__ = ['BOT_NAME', 'SPIDER_MODULES', 'ITEM_PIPELINES', 'EXTENSIONS', 'LOG_FO
 import csv
 import hashlib
 import json
+import resource
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,7 @@ class ProgressLines:
     def started(self):
         from twisted.internet.task import LoopingCall
 
+        self.begun = time.monotonic()
         self.loop = LoopingCall(self.say)
         self.loop.start(1.0, now=False)
 
@@ -119,6 +122,10 @@ class ProgressLines:
         known = {key.removeprefix("charcnn/"): value for key, value in stats.items() if key.startswith("charcnn/")}
         known["pages"] = stats.get("response_received_count", 0)
         known["errors"] = stats.get("retry/count", 0)
+        known["seconds"] = time.monotonic() - self.begun
+        known["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            1e6 if sys.platform == "darwin" else 1e3
+        )
         print(json.dumps(known), file=sys.stdout, flush=True)
 
 # %% ../../nbs/collect/05_spider.ipynb #ef8bf3b6
