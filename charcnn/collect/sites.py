@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
+import jmespath
 import yaml
 from parsel import Selector
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -62,7 +63,14 @@ class Rule(_Strict):
         "Find all values in a page."
         if self.value is not None:
             return [self.value]
-        found = [str(value) for value in self._select(page).getall() if value is not None]
+        if (
+            self.path is not None and page.type == "json"
+        ):  # straight into the document: a selector per value would cost more
+            values = jmespath.search(self.path, page.root)
+            values = values if isinstance(values, list) else [values]
+        else:
+            values = self._select(page).getall()
+        found = [str(value) for value in values if value is not None]
         if self.pattern:
             matches = [re.search(self.pattern, value, re.DOTALL) for value in found]
             found = [match[1] if match.groups() else match[0] for match in matches if match]
