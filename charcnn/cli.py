@@ -437,7 +437,7 @@ def serve():
 
     CHARCNN_PAGE_PORT=8080 charcnn serve
     """
-    from charcnn.app.demo import serve as serve_page
+    from charcnn.app.serve import serve as serve_page
 
     serve_page(load_settings())
 

@@ -4,34 +4,26 @@
 
 # %% auto #0
 __all__ = ['IDLE', 'TINT_SCALE', 'BRAND', 'READING', 'STARS', 'NOTICE_SCRIPT', 'ABOUT', 'tone', 'tint', 'read_text', 'show_brand',
-           'next_brand', 'submit_review', 'asset', 'make_widgets', 'create_page', 'theme', 'create_app', 'ServeError',
-           'listen', 'serve']
+           'next_brand', 'submit_review', 'asset', 'make_widgets', 'create_page', 'theme']
 
 # %% ../../nbs/app/04_demo.ipynb #701f9961
 import functools
 import math
-import signal
-import socket
-import sys
-import threading
 from importlib.resources import files
 
 import gradio as gr
-import uvicorn
-from fastapi import FastAPI
 from gradio.themes.utils.fonts import LocalFont
 
-from .api import create_api, visitor_of
-from .brands import Brand, load_brands
-from .service import ReviewService, ScoresText, TooManyRequests
-from .store import ReviewError, ReviewStore, StoreError
-from ..scorer import Scorer
-from ..settings import Settings, load_settings
+from .api import visitor_of
+from .brands import Brand
+from .service import ReviewService, TooManyRequests
+from .store import ReviewError, StoreError
+from ..settings import Settings
 
 # %% ../../nbs/app/04_demo.ipynb #450cf5e5
 IDLE = {"tone": "none", "percent": 0, "shown": "", "rating": 0, "text": "", "weights": []}
 
-TINT_SCALE = 0.25  # the contribution, in logits, at which a tint reaches three quarters of its strength
+TINT_SCALE = 0.1  # the contribution, in logits, at which a tint reaches three quarters of its strength
 
 
 def tone(
@@ -140,15 +132,14 @@ def asset(
 
 
 def make_widgets(
-    review_length: int,  # most characters of a review
-    ip: str,  # what the store keeps of an address, said to the visitor
+    settings: Settings,  # limits, and what is kept of an address
 ) -> dict[str, gr.components.Component]:  # by name
     "Lay out the page, inside a `gr.Blocks`."
     w = {}
     with gr.Column(elem_id="sheet"):
         w["brand"] = gr.HTML(None, html_template=BRAND, js_on_load=None, elem_id="brand")
         w["text"] = gr.Textbox(
-            label="Your review", show_label=False, container=False, lines=7, max_lines=14, max_length=review_length,
+            label="Your review", show_label=False, container=False, lines=7, max_lines=14, max_length=settings.limits.review_length,
             placeholder="Tell it in your own words ...", elem_id="review",
         )  # fmt: skip
         w["reading"] = gr.HTML(IDLE, html_template=READING, js_on_load=asset("page.js"), elem_id="reading")
@@ -163,7 +154,8 @@ def make_widgets(
     )
     gr.HTML(
         f"<p>Read character by character by a small neural network as you type. On Submit your review is stored with "
-        f"{ABOUT[ip]}; before that, nothing is kept.</p>",
+        f"{ABOUT[settings.store.ip]}; before that, nothing is kept."
+        f"{' <a href=/admin>All reviews</a>' if settings.admin.password else ''}</p>",
         js_on_load=None, elem_id="about",
     )  # fmt: skip
     return w
@@ -184,13 +176,13 @@ def create_page(
         return submit_review(service, proxies, shown, text, rating, by_hand, request)
 
     with gr.Blocks(title="What do you think?", analytics_enabled=False, fill_width=True) as page:
-        w = make_widgets(settings.limits.review_length, settings.store.ip)
+        w = make_widgets(settings)
         fresh = [w["brand"], w["text"], w["reading"], w["rating"], w["notice"]]
         page.load(lambda: show_brand(service.another_brand()), None, w["brand"], **direct)
-        w["text"].input(read, w["text"], w["reading"], trigger_mode="always_last", **direct).then(
+        w["text"].change(None, w["text"], [w["submit"], w["rating"], w["reading"]], js="text => charcnn.typed(text)")
+        w["text"].change(read, w["text"], w["reading"], trigger_mode="always_last", **direct).then(
             None, w["reading"], w["rating"], js="reading => charcnn.suggest(reading)"
         )
-        w["text"].change(None, w["text"], [w["submit"], w["rating"]], js="text => charcnn.typed(text)")
         w["rating"].change(None, w["rating"], None, js="rating => charcnn.rated(rating)")
         w["another"].click(functools.partial(next_brand, service), w["brand"], fresh, **direct)
         w["submit"].click(
@@ -199,82 +191,10 @@ def create_page(
         )  # fmt: skip
     return page
 
-# %% ../../nbs/app/04_demo.ipynb #170ac195
+# %% ../../nbs/app/04_demo.ipynb #ab267378
 def theme() -> gr.Theme:
     "The look, with fonts that Gradio brings along."
     font = (LocalFont("IBM Plex Sans"), "system-ui", "sans-serif")
     return gr.themes.Default(
         primary_hue="teal", neutral_hue="slate", font=font, font_mono=("ui-monospace", "monospace")
     )
-
-
-def create_app(
-    settings: Settings,  # what this deployment is configured to do
-    scorer: ScoresText,  # scores
-    store: ReviewStore,  # keeps; stays open until the caller closes it
-) -> FastAPI:
-    "Make the web application: the page at `/`, the REST API at `/api/v1`. Raises `BrandsError` for a bad brands file."
-    service = ReviewService(scorer, store, load_brands(settings.paths.brands), settings.limits)
-    return gr.mount_gradio_app(
-        create_api(service, settings), create_page(service, settings), path="/", run_history=False, footer_links=[],
-        show_error=False, ssr_mode=False, mcp_server=False, enable_monitoring=False, theme=theme(), css=asset("page.css"),
-        max_file_size=1,
-    )  # fmt: skip
-
-# %% ../../nbs/app/04_demo.ipynb #5c7ad374
-class ServeError(ValueError):
-    "The page cannot listen where it should; the message names the setting."
-
-
-def listen(
-    host: str,  # name or address of this machine
-    port: int,  # 0-65535; 0: any free one
-) -> socket.socket:  # bound and listening
-    "Take the port. Raises `ServeError` naming host, port and the setting to change."
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OverflowError:
-        raise ServeError(f"page.port: {port} is not a port; use 1 to 65535") from None
-    except PermissionError as e:
-        raise ServeError(f"page.port: {port} may not be used by this account ({e.strerror}); use one above 1023") from e
-    except socket.gaierror as e:
-        raise ServeError(f"page.host: {host!r} is not a name or address of this machine ({e.strerror})") from e
-    except OSError as e:
-        if "in use" in str(e):
-            raise ServeError(
-                f"page.port: {port} is in use on {host}; stop what listens there or set another port"
-            ) from e
-        raise ServeError(f"page.host: cannot listen on {host} port {port} ({e.strerror})") from e
-
-# %% ../../nbs/app/04_demo.ipynb #0c3e1c43
-class _AnnouncingServer(uvicorn.Server):
-    "Says where the page is once it answers."
-
-    async def startup(self, sockets=None):
-        await super().startup(sockets)
-        if self.started:
-            host, port = sockets[0].getsockname()[:2]
-            host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-            print(f"The page is at http://{host}:{port} (Ctrl-C stops it)", flush=True)
-
-
-def serve(
-    settings: Settings | None = None,  # by default those in force
-) -> None:
-    "Serve the page and the API until Ctrl-C or SIGTERM, then close the store. Raises a `ValueError` saying what to change."
-    settings = settings or load_settings()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn stops first and then hands the signal on
-    with listen(settings.page.host, settings.page.port) as listener, ReviewStore.from_settings(settings) as store:
-        scorer = Scorer.from_pretrained(settings.model.path) if settings.model.path else Scorer()
-        # proxy_headers off: whom to believe about a visitor's address is page.proxies' business. access_log off: it
-        # would print addresses and what was searched for.
-        config = uvicorn.Config(
-            create_app(settings, scorer, store), log_level="warning", access_log=False, proxy_headers=False,
-            server_header=False, timeout_graceful_shutdown=2,
-        )  # fmt: skip
-        try:
-            _AnnouncingServer(config).run(sockets=[listener])
-        except KeyboardInterrupt:
-            print("Stopped.", flush=True)

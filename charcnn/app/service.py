@@ -77,15 +77,19 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, visitor: Visitor) -> None:
-        "Count one request. Raises `TooManyRequests` if the visitor has had too many."
+    def take(
+        self,
+        visitor: Visitor,  # who asks
+        cost: int = 1,  # requests to count; 0: only look whether one more is allowed
+    ) -> None:
+        "Count a request. Raises `TooManyRequests` if the visitor has had too many."
         if not self.per_minute:
             raise TooManyRequests(self.what, 60)
         with self._lock:
             now = self.clock()
             left, since = self._buckets.pop(visitor.key, (self.per_minute, now))
             left = min(self.per_minute, left + (now - since) * self.per_minute / 60)
-            self._buckets[visitor.key] = (left - 1 if left >= 1 else left, now)
+            self._buckets[visitor.key] = (left - cost if left >= 1 else left, now)
             if len(self._buckets) > self.visitors:
                 self._buckets.popitem(last=False)
         if left < 1:

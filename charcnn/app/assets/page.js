@@ -4,6 +4,7 @@
 const page = (window.charcnn = { byHand: false });
 const textarea = () => document.querySelector("#review textarea");
 const typedText = () => textarea()?.value ?? "";
+const IDLE = { tone: "none", percent: 0, shown: "", rating: 0, text: "", weights: [] }; // as the server has it
 const isBlank = (text) => !text || !text.trim();
 
 // ---- tints: a copy of the text lies behind the text area, transparent but for its background
@@ -83,12 +84,12 @@ page.typed = (text) => {
   if (isBlank(text)) page.byHand = false;
   paint();
   showStars();
-  return [{ __type__: "update", interactive: !isBlank(text) }, isBlank(text) ? 3 : undefined];
+  return [{ __type__: "update", interactive: !isBlank(text) }, ...(isBlank(text) ? [3, IDLE] : [undefined, undefined])];
 };
 page.rated = (rating) => showStars(rating);
 
 watch("value", () => {
   // The answer to a text that has been cleared meanwhile says nothing about what is there now.
-  if (props.value?.percent && isBlank(typedText())) props.value = { tone: "none", percent: 0, shown: "", text: "", weights: [] };
+  if (props.value?.shown && isBlank(typedText())) props.value = IDLE;
   paint();
 });
