@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +36,13 @@ class Served:
             return store.execute(f"SELECT {columns} FROM reviews ORDER BY id").fetchall()
 
 
-@pytest.fixture
-def serve(tmp_path):
-    "Start the page with settings of one's own; it is stopped at the end of the test."
+@contextmanager
+def serving(folder: Path) -> Iterator[Callable[..., Served]]:
+    "Start pages with settings of one's own and a store in `folder`; they are stopped at the end."
     started = []
 
     def start(**settings: str) -> Served:
-        store = tmp_path / "reviews.duckdb"
+        store = folder / "reviews.duckdb"
         environment = {
             "CHARCNN_PAGE_PORT": "0", "CHARCNN_STORE_PATH": str(store), "CHARCNN_SETTINGS": str(ROOT / "settings.ini"),
         } | settings  # fmt: skip
@@ -54,14 +56,23 @@ def serve(tmp_path):
         assert found, line + process.stdout.read()
         return Served(process, found.group(), store)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture
-def browser():
+def serve(tmp_path):
+    "Start the page for one test."
+    with serving(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def chromium():
     "A headless Chromium: the system's, or one that Selenium finds or fetches."
     options = webdriver.ChromeOptions()
     for flag in (
@@ -79,3 +90,12 @@ def browser():
     found = webdriver.Chrome(options, service)
     yield found
     found.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    "The browser with an empty window and empty logs. Each page served has a port, and so a storage, of its own."
+    chromium.get("about:blank")
+    for log in ("performance", "browser"):
+        chromium.get_log(log)
+    return chromium

@@ -5,10 +5,10 @@ import os
 import socket
 import subprocess
 import sys
-import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+from conftest import serving
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -63,9 +63,11 @@ class Page:
         self.text.send_keys(Keys.DELETE)
 
 
-@pytest.fixture
-def served(serve):
-    return serve()
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    "A page for the tests that save nothing."
+    with serving(tmp_path_factory.mktemp("page")) as start:
+        yield start()
 
 
 @pytest.fixture
@@ -91,7 +93,9 @@ def test_bar_and_slider_move_with_the_text(page):
     assert "tone-bad" in page.find("#reading").get_attribute("innerHTML")
 
 
-def test_a_corrected_rating_stays_and_is_saved_with_what_was_suggested(page, served):
+def test_a_corrected_rating_stays_and_is_saved_with_what_was_suggested(serve, browser):
+    served = serve()
+    page = Page(browser, served.url)
     asked_about = page.brand
     page.text.send_keys(COMPLAINT)
     page.until(lambda: page.rating <= 2 and page.percent)
@@ -106,6 +110,7 @@ def test_a_corrected_rating_stays_and_is_saved_with_what_was_suggested(page, ser
     page.until(lambda: page.text.get_attribute("value") == "" and page.percent == 0)
     agent = page.script("navigator.userAgent")
     assert served.stop() == 0
+    assert not served.store.with_name("reviews.duckdb.wal").exists()  # closed in order
     ((brand, review, rating, suggested, label, score, model, kept_agent, ip, age),) = served.rows(
         "brand, review, rating, suggested_rating, label, score, model, user_agent, ip, epoch(now() - created_at::TIMESTAMPTZ)"
     )
@@ -115,7 +120,29 @@ def test_a_corrected_rating_stays_and_is_saved_with_what_was_suggested(page, ser
     assert ip and "127.0.0.1" not in ip
 
 
-def test_markup_typed_as_a_review_stays_text(page, served):
+def test_text_that_is_pasted_or_deleted_is_scored_too(page):
+    page.text.send_keys(PRAISE)
+    page.until(lambda: page.percent >= 67)
+    page.browser.execute_cdp_cmd("Input.insertText", {"text": f" {COMPLAINT} {COMPLAINT}"})  # no key is pressed
+    page.until(lambda: page.percent <= 50)
+    page.text.send_keys(Keys.BACKSPACE * (2 * len(COMPLAINT) + 2))
+    page.until(lambda: page.percent >= 67 and page.rating >= 4)
+
+
+def test_a_rating_by_hand_is_forgotten_with_the_text(page):
+    page.text.send_keys(PRAISE)
+    page.until(lambda: page.percent >= 67 and page.rating >= 4)
+    page.find("#rating input[type=range]").send_keys(Keys.HOME)
+    page.until(lambda: page.rating == 1)
+    page.clear()
+    page.until(lambda: page.percent == 0 and page.rating == 3)
+    page.text.send_keys(PRAISE)
+    page.until(lambda: page.rating >= 4)
+
+
+def test_markup_typed_as_a_review_stays_text(serve, browser):
+    served = serve()
+    page = Page(browser, served.url)
     attack = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{value}} <b>bold</b>'
     page.text.send_keys(attack)
     page.until(lambda: page.percent > 0)
@@ -149,14 +176,6 @@ def test_the_page_asks_nobody_else(page, served, browser):
     hosts = {urlsplit(url).hostname for url in asked if urlsplit(url).scheme in ("http", "https", "ws", "wss")}
     assert hosts == {"127.0.0.1"}
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-
-
-def test_the_api_answers_beside_the_page(served):
-    body = json.dumps({"review": PRAISE}).encode()
-    request = urllib.request.Request(f"{served.url}/api/v1/score", body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        found = json.load(answer)
-    assert found["label"] == "good" and found["suggested_rating"] >= 4 and len(found["probabilities"]) == 5
 
 
 def test_a_second_process_and_a_taken_port_are_told_what_to_do(served, tmp_path):

@@ -1,0 +1,147 @@
+"""The REST API and the admin's page, over HTTP, from a served process."""
+
+import io
+import signal
+
+import duckdb
+import httpx
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from conftest import serving
+from selenium.webdriver.common.by import By
+
+ADMIN = ("admin", "sésame")
+FORMULA = '=HYPERLINK("http://example.com","a free coffee")'
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("api")) as start:
+        yield start(CHARCNN_ADMIN_PASSWORD=ADMIN[1], CHARCNN_LIMITS_REVIEWS_PER_MINUTE="100")
+
+
+@pytest.fixture(scope="module")
+def api(served):
+    with httpx.Client(base_url=f"{served.url}/api/v1", timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def brands(api):
+    return [brand["name"] for brand in api.get("/brands").json()]
+
+
+@pytest.fixture(scope="module")
+def sent(api, brands):
+    "Forty reviews of two companies, by id."
+    reviews = [
+        {"brand": brands[n % 2], "review": f"Delivery {n} was fine. <b>{n}</b>", "rating": n % 5 + 1} for n in range(39)
+    ]
+    reviews.append({"brand": brands[0], "review": FORMULA, "rating": 1})
+    answers = [api.post("/reviews", json=review) for review in reviews]
+    assert {answer.status_code for answer in answers} == {201}
+    return {answer.json()["id"]: review for answer, review in zip(answers, reviews, strict=True)}
+
+
+def test_a_text_is_scored(api):
+    found = api.post("/score", json={"review": "I love their coffee, the staff are wonderful and friendly!"}).json()
+    assert found["label"] == "good" and found["score"] > 0.67 and found["suggested_rating"] >= 4
+    assert len(found["probabilities"]) == 5 and abs(sum(found["probabilities"]) - 1) < 1e-4
+
+
+def test_every_review_sent_is_read_once_newest_first(api, sent):
+    rows = []
+    for number in range(1, 5):
+        page = api.get("/reviews", params={"page": number, "size": 12}, auth=ADMIN).json()
+        assert (page["total"], page["pages"]) == (len(sent), 4)
+        rows += page["reviews"]
+    assert [row["id"] for row in rows] == sorted(sent, reverse=True)
+    assert all({key: row[key] for key in ("brand", "review", "rating")} == sent[row["id"]] for row in rows)
+
+
+def test_reviews_are_found_by_brand_rating_and_text(api, sent, brands):
+    wanted = [id for id, r in sent.items() if r["brand"] == brands[1] and r["rating"] == 2]
+    page = api.get("/reviews", params={"brand": brands[1], "rating": 2, "search": "DELIVERY"}, auth=ADMIN).json()
+    assert [row["id"] for row in page["reviews"]] == sorted(wanted, reverse=True)
+    assert api.get("/reviews", params={"search": "100%_"}, auth=ADMIN).json()["total"] == 0
+
+
+def test_exports_hold_every_review_and_no_formula_runs(api, sent):
+    table = pyarrow.parquet.read_table(io.BytesIO(api.get("/export?format=parquet", auth=ADMIN).content))
+    assert dict(zip(table["id"].to_pylist(), table["review"].to_pylist(), strict=True)) == {
+        id: review["review"] for id, review in sent.items()
+    }
+    table = pyarrow.csv.read_csv(io.BytesIO(api.get("/export?format=csv", auth=ADMIN).content))
+    assert table["review"].to_pylist()[-1] == "'" + FORMULA and table.num_rows == len(sent)
+
+
+@pytest.mark.parametrize("path", ["/reviews", "/export", "/../../admin", "/reviews?page=0"])
+def test_nobody_reads_reviews_without_the_password(api, path):
+    for auth in (None, ("admin", ""), ("admin", "sesame")):
+        answer = api.get(path, auth=auth)
+        assert answer.status_code == 401 and "Delivery" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ('{"brand": "IKEA", "review": "Fine.", "rating": 6}', 422, "rating"),
+        ('{"brand": "IKEA", "review": "Fine.", "rating": 2.5}', 422, "rating"),
+        (
+            '{"brand": "Starbuks", "review": "Fine.", "rating": 3}',
+            422,
+            "did you mean 'Starbucks'",
+        ),
+        ('{"brand": "IKEA", "review": " \\n", "rating": 3}', 422, "blank"),
+        ('{"brand": "IKEA", "review": "' + "x" * 5001 + '", "rating": 3}', 422, "5,001"),
+        ('{"brand": "IKEA", "review": null, "rating": 3}', 422, "review"),
+        ('{"brand": "IKEA", "review": "Fine.", "rating": NaN}', 422, "rating"),
+        ('{"brand": "IKEA", "review": "Fine."', 422, "json"),
+        ("[" * 20_000, 400, "body"),
+        ("", 422, "field required"),
+        ("x" * 200_000, 413, "larger than"),
+    ],
+    ids=range(11),
+)
+def test_a_bad_review_is_refused_in_one_line(api, body, status, said):
+    answer = api.post("/reviews", content=body, headers={"content-type": "application/json"})
+    reason = answer.json()["detail"]
+    assert answer.status_code == status and said in reason and "\n" not in reason and len(reason) < 200
+
+
+def test_doors_the_page_does_not_need_are_closed(served):
+    for path in ("upload", "file=/etc/passwd", "proxy=http://example.com", "config", "deep_link", "monitoring"):
+        assert httpx.get(f"{served.url}/gradio_api/{path}").status_code == 404, path
+
+
+def test_the_admin_looks_through_reviews_in_a_browser(served, sent, browser):
+    browser.get(served.url.replace("http://", "http://admin:s%C3%A9same@") + "/admin")
+    rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
+    assert len(rows) == 25 and "HYPERLINK" in rows[0].text and "<b>38</b>" in rows[1].text
+    browser.find_element(By.CSS_SELECTOR, "a[rel=next]").click()
+    assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == len(sent) - 25
+    browser.find_element(By.NAME, "search").send_keys("<b>7</b>")
+    browser.find_element(By.CSS_SELECTOR, "form button").click()
+    assert [row.text.count("Delivery 7 was fine") for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")] == [1]
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_a_visitor_is_told_apart_by_what_the_trusted_proxy_says_and_limited(serve):
+    served = serve(CHARCNN_PAGE_PROXIES="1", CHARCNN_LIMITS_REVIEWS_PER_MINUTE="2", CHARCNN_STORE_IP="full")
+    review = {"brand": "IKEA", "review": "Fine.", "rating": 3}
+
+    def send(forwarded: str) -> int:
+        headers = {"x-forwarded-for": forwarded}
+        return httpx.post(f"{served.url}/api/v1/reviews", json=review, headers=headers).status_code
+
+    assert [send(f"10.0.0.{n}, 203.0.113.7") for n in range(3)] == [
+        201,
+        201,
+        429,
+    ]  # the left entry is the visitor's own
+    assert send("203.0.113.8") == 201
+    assert httpx.get(f"{served.url}/admin").status_code == 403  # no password, no admin
+    assert served.stop(signal.SIGINT) == 0
+    assert served.rows("ip") == [("203.0.113.7",), ("203.0.113.7",), ("203.0.113.8",)]
+    duckdb.connect(str(served.store)).close()  # nobody holds the file any more
