@@ -100,6 +100,7 @@ class ScoresText(Protocol):
     "What the service needs of a scorer; `charcnn.scorer.Scorer` is one."
 
     name: str  # goes into the table
+    explains: bool  # whether `explain` can be called
 
     def __call__(self, text: str) -> Score: ...
 
@@ -156,9 +157,10 @@ class ReviewService:
         return self.scorer(text)
 
     def explain(self, text: str, visitor: Visitor) -> tuple[Score, list[tuple[str, float]]]:
-        "Score a text and each of its characters; raises what `score` raises."
+        "Score a text and each of its characters (0 if the model cannot); raises what `score` raises."
         score = self.score(text, visitor)
-        return score, self.scorer.explain(storable(text))
+        text = storable(text)
+        return score, self.scorer.explain(text) if self.scorer.explains else [(character, 0.0) for character in text]
 
     def submit(self, brand: str, text: str, rating: int | None, visitor: Visitor) -> Saved:
         "Score and save a review; without a rating the suggested one stands. Raises `ReviewError` or `TooManyRequests`."
