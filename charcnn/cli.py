@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Model', 'Progress', 'collect', 'Site', 'Delay', 'Concurrency', 'UserAgent', 'main', 'score', 'companies',
-           'reviews', 'saved', 'join', 'replica', 'dataset', 'train', 'evaluate', 'export', 'run', 'serve', 'settings']
+           'reviews', 'saved', 'join', 'replica', 'dataset', 'train', 'evaluate', 'export', 'push', 'run', 'serve',
+           'settings']
 
 # %% ../nbs/05_cli.ipynb #cba56d90
 import json
@@ -403,6 +404,25 @@ def export(
     config = export_run(run, _dataset(dataset), folder, name, description, progress)
     _print_measures({kind: config["metrics"][kind] for kind in ("natural", "balanced")})
     print(f"largest difference to torch {max(config['onnx_difference'].values()):.1e}; model folder {folder}")
+
+# %% ../nbs/05_cli.ipynb #e0bb96b1
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="A model folder or a dataset folder.")],
+    repository: Annotated[
+        str, typer.Option(help="Where it goes, owner/name; by default the settings' hub.model or hub.dataset.")
+    ] = "",
+    private: Annotated[bool, typer.Option(help="Make a new repository private.")] = False,
+):
+    """Push a model folder or a dataset folder to the Hugging Face Hub.
+
+    charcnn push models/first --repository owner/name
+    """
+    from charcnn.train.hub import push as push_folder
+
+    hub = load_settings().hub
+    known = hub.dataset if (folder / "dataset_dict.json").is_file() else hub.model
+    print(f"pushed to {push_folder(folder, repository or known, private)}")
 
 # %% ../nbs/05_cli.ipynb #2c29c22d
 @app.command()

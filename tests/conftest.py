@@ -18,6 +18,11 @@ from selenium import webdriver
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--companies", type=int, default=60, help="companies of the replica that is crawled")
+    parser.addoption("--reviews", type=int, default=2000, help="reviews of the replica that is crawled")
+
+
 @dataclass
 class Served:
     "A page that runs in a process of its own, on a store of its own."

@@ -1,4 +1,7 @@
-"""The crawl against the replica with every trouble switched on: with a real Chromium, real Scrapy, and real kills."""
+"""The crawl against the replica with every trouble switched on: with a real Chromium, real Scrapy, and real kills.
+
+A larger one: pytest tests/test_collect.py --companies 200 --reviews 20000
+"""
 
 import csv
 import json
@@ -17,8 +20,6 @@ from charcnn.collect.replica import Replica, ReplicaOptions, expected_reviews, l
 from charcnn.collect.reviews import collect_reviews, report_crawl
 from charcnn.collect.sites import load_profile
 from charcnn.train.dataset import prepare
-
-OPTIONS = ReplicaOptions(companies=60, reviews=2000, categories=2)
 
 
 def charcnn(*args: object, **options) -> subprocess.Popen:
@@ -39,14 +40,15 @@ def lines_in(file: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def replica():
-    with Replica(with_every_trouble(OPTIONS)) as served:
+def replica(pytestconfig):
+    size = {name: pytestconfig.getoption(name) for name in ("companies", "reviews")}
+    with Replica(with_every_trouble(ReplicaOptions(categories=2, **size))) as served:
         yield served
 
 
 @pytest.fixture
 def companies(replica, tmp_path) -> Path:
-    urls = [replica.url + replica.site.path(company) for company in range(OPTIONS.companies)]
+    urls = [replica.url + replica.site.path(company) for company in range(replica.site.options.companies)]
     (tmp_path / "companies.csv").write_text("company_url\n" + "\n".join(urls) + "\n")
     return tmp_path / "companies.csv"
 
@@ -65,7 +67,7 @@ def test_every_company_is_listed_once_whatever_was_killed(replica, tmp_path, kil
     with open(file, newline="") as lines:
         rows = [tuple(row.values()) for row in csv.DictReader(lines)]
     assert len(rows) == len(set(rows)) == expected["listed"] and report.companies == expected["companies"]
-    assert {url for _, _, url, _ in rows} == {replica.url + replica.site.path(i) for i in range(OPTIONS.companies)}
+    assert {url for _, _, url, _ in rows} == {replica.url + replica.site.path(i) for i in range(expected["companies"])}
     assert kills == 0 or before > 1
 
 
@@ -87,7 +89,10 @@ def test_a_crawl_killed_five_times_finds_what_an_uninterrupted_one_finds(replica
     folder = tmp_path / "raw"
     for number in range(5):
         running = charcnn("collect", "reviews", "--companies", companies, "--out", folder, "--concurrency", 2)
-        while lines_in(folder / "reviews.jsonl") < 250 * (number + 1) and running.poll() is None:
+        while (
+            lines_in(folder / "reviews.jsonl") < replica.site.options.reviews // 8 * (number + 1)
+            and running.poll() is None
+        ):
             pass
         kill(running)
     assert lines_in(folder / "reviews.jsonl") < ledger(replica.site)["reviews"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from filelock import FileLock, Timeout
 
 # %% ../../nbs/collect/04_items.ipynb #339a455b
 @dataclass(frozen=True)
@@ -75,8 +76,14 @@ class ReviewFiles:
     "The output of a crawl, continued if it is there."
 
     def __init__(self, folder: str | Path):
+        "Raises `ValueError` if another process has the folder open."
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.folder / ".lock")  # the system lets go of it when the process ends, however it ends
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout as e:
+            raise ValueError(f"another crawl is at work in {folder}; wait for it or name another folder") from e
         self.finished = {line["company_url"]: line for line in read_lines(self.folder / "companies.jsonl")}
         self.finished = {url: line for url, line in self.finished.items() if line["status"] in FINAL}
         self.ids: dict[str, set[str]] = {}  # by company, of those that are being read
@@ -141,6 +148,7 @@ class ReviewFiles:
     def close(self) -> None:
         for file in self.open.values():
             file.close()
+        self.lock.release()
 
     def __enter__(self) -> "ReviewFiles":
         return self

@@ -413,6 +413,14 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request, client_address):
+        "A visitor that was killed leaves half a request behind, which is nobody's fault here."
+
+
 class Replica:
     "A replica that is served on this machine, as a context manager."
 
@@ -425,8 +433,7 @@ class Replica:
         self.site = Site(options or ReplicaOptions())
         companies = {self.site.path(company): company for company in range(self.site.options.companies)}
         state = {"site": self.site, "companies": companies, "failed": set(), "wait": threading.Event()}
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), state))
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), state))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def __enter__(self) -> "Replica":

@@ -36,13 +36,17 @@ class CrawlReport:
     megabytes: float = 0.0  # of memory at most
 
 
+def _ended(folder: Path) -> dict[str, str]:
+    return {line["company_url"]: line["status"] for line in read_lines(folder / "companies.jsonl")}
+
+
 def report_crawl(
     folder: str | Path,
     companies: list[str] | None = None,  # addresses there are, to count the unfinished ones
 ) -> CrawlReport:
     "Count what a crawl has found so far."
     folder = Path(folder)
-    ended = {line["company_url"]: line["status"] for line in read_lines(folder / "companies.jsonl")}
+    ended = _ended(folder)
     with open(folder / "reviews.jsonl", "rb") as lines:
         reviews = sum(line.endswith(b"\n") for line in lines)
     rejected = Counter(line["reason"] for line in read_lines(folder / "rejected.jsonl"))
@@ -81,13 +85,15 @@ def collect_reviews(
         "folder": str(folder),
         "shard": shard,
     } | politeness
+    with ReviewFiles(folder):  # whole lines only, and nobody else at work, before the crawl starts
+        pass
+    before = sum(status in FINAL for status in _ended(folder).values())
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, json.dumps(arguments)], stdout=subprocess.PIPE, text=True
     )
     try:
-        with tqdm(total=len(urls), desc="companies", disable=not progress) as bar:
-            bar.update(sum(url in ReviewFiles(folder).finished for url in urls) if folder.exists() else 0)
-            before, known = bar.n, {}
+        with tqdm(total=len(urls), initial=before, desc="companies", disable=not progress) as bar:
+            known: dict = {}
             for line in process.stdout:
                 known = json.loads(line)
                 ended = sum(value for name, value in known.items() if name.startswith("companies/"))
