@@ -11,93 +11,29 @@ import random
 
 # %% ../../nbs/collect/01_texts.ipynb #2c39f595
 PRAISE = {1: 0.08, 2: 0.25, 3: 0.5, 4: 0.82, 5: 0.96}  # how likely a sentence praises, by rating
-ASPECTS = [
-    "delivery",
-    "customer service",
-    "price",
-    "quality",
-    "website",
-    "packaging",
-    "support team",
-    "return process",
-    "booking",
-    "app",
-    "staff",
-    "food",
-    "room",
-    "checkout",
-    "communication",
-    "refund",
-    "driver",
-    "assembly",
-    "battery",
-    "fit",
-]
-GOOD = [
-    "excellent",
-    "quick",
-    "friendly",
-    "spot on",
-    "faultless",
-    "really good",
-    "fair",
-    "helpful",
-    "better than expected",
-    "not bad at all",
-    "smooth",
-    "lovely",
-]
-BAD = [
-    "awful",
-    "slow",
-    "rude",
-    "a joke",
-    "broken",
-    "really poor",
-    "overpriced",
-    "useless",
-    "worse than expected",
-    "not good at all",
-    "a nightmare",
-    "careless",
-]
-MIDDLING = [
-    "okay",
-    "average",
-    "so so",
-    "nothing special",
-    "acceptable",
-    "fine I suppose",
-    "neither here nor there",
-    "passable",
-]
-GOOD_ENDS = [
-    "Will order again.",
-    "Highly recommended!",
-    "Thank you all.",
-    "Five stars from me.",
-    "I keep coming back.",
-    "Would recommend to friends.",
-]
-BAD_ENDS = [
-    "Never again.",
-    "Avoid!",
-    "I want my money back.",
-    "Still waiting for an answer.",
-    "Do not order here.",
-    "What a waste of time.",
-]
-OPENINGS = [
-    "To be honest, ",
-    "In short, ",
-    "I ordered twice and ",
-    "After three weeks, ",
-    "My wife says ",
-    "As always, ",
-    "This time ",
-    "",
-]
-INTENSITY = ["", "very ", "extremely ", "rather ", "a bit ", "simply ", "absolutely "]
+ASPECTS = (
+    "delivery|customer service|price|quality|website|packaging|support team|return process|booking|app|staff|food|room|"
+    "checkout|communication|refund|driver|assembly|battery|fit"
+).split("|")
+GOOD = "excellent|quick|friendly|spot on|faultless|really good|fair|helpful|better than expected|not bad at all|smooth|lovely".split(
+    "|"
+)
+BAD = "awful|slow|rude|a joke|broken|really poor|overpriced|useless|worse than expected|not good at all|a nightmare|careless".split(
+    "|"
+)
+MIDDLING = "okay|average|so so|nothing special|acceptable|fine I suppose|neither here nor there|passable".split("|")
+GOOD_ENDS = "Will order again.|Highly recommended!|Thank you all.|Five stars from me.|I keep coming back.|Would recommend to friends.".split(
+    "|"
+)
+BAD_ENDS = "Never again.|Avoid!|I want my money back.|Still waiting for an answer.|Do not order here.|What a waste of time.".split(
+    "|"
+)
+OPENINGS = (
+    "To be honest, |In short, |I ordered twice and |After three weeks, |My wife says |As always, |This time |".split(
+        "|"
+    )
+)
+INTENSITY = "|very |extremely |rather |a bit |simply |absolutely ".split("|")
 OTHER_LANGUAGES = {
     "fr": {
         "good": "Très satisfait, livraison rapide et équipe aimable.",
