@@ -187,26 +187,30 @@ class NgramVotes(nn.Module):
                 known.append(later != PADDING)
         return torch.stack(rows, 1), torch.stack(known, 1)
 
-    def votes(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, N, L, classes)
-        "What each n-gram adds to the logits."
+    def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N * L), (B, N * L, classes)
+        "How much each n-gram counts, and its votes."
         rows, known = self.rows(ids)
         if self.training and self.dropout:
             known = known & (torch.rand(known.shape, device=known.device) >= self.dropout)
-        entries = self.SCALE * self.table(rows).float()
-        attention = entries[..., 0].masked_fill(~known, -1e4).flatten(1).softmax(1).view(known.shape) * known
-        return self.SCALE * attention[..., None] * entries[..., 1:]
+        entries, known = self.table(rows).float().flatten(1, 2), known.flatten(1)
+        attention = (self.SCALE * entries[..., 0]).masked_fill(~known, -1e4).softmax(1) * known
+        return self.SCALE**2 * attention, entries[..., 1:]
 
     def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
-        return self.votes(ids).sum((1, 2))
+        counts, votes = self.look_up(ids)
+        return (counts[:, None] @ votes)[:, 0]
 
-    def shares(self, ids: Tensor, weights: Tensor) -> Tensor:  # (B, L), (classes,) -> (B, L)
-        "What each character adds to a weighted sum of the logits: n-grams share their votes evenly among their characters."
-        begun = self.votes(ids) @ weights  # (B, N, L)
+    def explain(
+        self, ids: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:  # (B, L), (classes,) -> (B, classes), (B, L)
+        "The votes, and what each character adds to a weighted sum of them: an n-gram shares evenly among its characters."
+        counts, votes = self.look_up(ids)
+        begun = (counts * (votes * weights).sum(-1)).view(ids.shape[0], len(self.ngrams), ids.shape[1])
         shares = torch.zeros_like(begun[:, 0])
         for number, length in enumerate(self.ngrams):
             total = (begun[:, number] / length).cumsum(1)
             shares = shares + total - F.pad(total, (length, 0))[:, : ids.shape[1]]
-        return shares
+        return (counts[:, None] @ votes)[:, 0], shares
 
 # %% ../../nbs/train/03_model.ipynb #17e3fc6c
 class CharCNN(ReviewModel):
@@ -290,7 +294,8 @@ class CharCNN(ReviewModel):
         shares = (places / sharing)[:, torch.arange(ids.shape[1], device=ids.device) // covers]
         shares = shares * known
         if self.votes is not None:
-            logits, shares = logits + self.votes(ids), shares + self.votes.shares(ids, self.margin_weights())
+            votes, of_votes = self.votes.explain(ids, self.margin_weights())
+            logits, shares = logits + votes, shares + of_votes
         return logits, shares
 
 # %% ../../nbs/train/03_model.ipynb #00069b82
