@@ -13,8 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-PRAISE = "I love their coffee, the staff are wonderful and friendly!"
-COMPLAINT = "Terrible service, rude staff. Never again, I want my money back."
+PRAISE = "Best coffee ever, the staff are wonderful and friendly. Highly recommended!"
+COMPLAINT = "The parcel came late and nobody answered. I am disappointed."
 
 
 class Page:

@@ -33,7 +33,7 @@ def test_the_base_install_scores_without_torch(bin_folder, tmp_path):
         "import importlib.util as u; print([m for m in ('torch', 'gradio', 'datasets', 'pandas') if u.find_spec(m)])"
     )
     assert run(bin_folder / "python", "-c", program, cwd=tmp_path).strip() == "[]"
-    assert " good, " in run(bin_folder / "charcnn", "score", "I love their coffee, wonderful!", cwd=tmp_path)
+    assert " good, " in run(bin_folder / "charcnn", "score", "Wonderful coffee, highly recommended!", cwd=tmp_path)
     assert " bad, " in run(bin_folder / "charcnn", "score", "Terrible. Never again, I want a refund.", cwd=tmp_path)
 
 
