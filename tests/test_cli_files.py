@@ -9,7 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-TEXTS = ["Wonderful coffee, highly recommended!", "Terrible. Never again.", "", 'He said "no", twice\nand left — 👎', "=1+1"]
+TEXTS = [
+    "Wonderful coffee, highly recommended!",
+    "Terrible. Never again.",
+    "",
+    'He said "no", twice\nand left — 👎',
+    "=1+1",
+]
 
 
 def charcnn(*args: object) -> subprocess.CompletedProcess:
