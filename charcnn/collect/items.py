@@ -7,7 +7,7 @@ __all__ = ['FINAL', 'RawReview', 'check_review', 'read_lines', 'ReviewFiles', 'w
 
 # %% ../../nbs/collect/04_items.ipynb #8119b027
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ class ReviewFiles:
         ids = self.ids.setdefault(company_url, set())
         kind = "duplicates" if key in ids else "reviews" if review else "rejected"
         if kind == "reviews":
-            self._write("reviews", asdict(review) | {"company_url": company_url})
+            self._write("reviews", vars(review) | {"company_url": company_url})
         elif kind == "rejected":
             kept = {name: raw.get(name) for name in ("review_id", "rating", "url")}
             self._write("rejected", kept | {"company_url": company_url, "reason": reason, "key": key})

@@ -33,6 +33,7 @@ class ReplicaOptions:
     render_delay: float = 0.05  # seconds until a listing's companies arrive
     login_after: int = 0  # pages of reviews before a login page stands in the way; 0: none
     errors: float = 0.0  # share of pages that answer 429 or 500 at first
+    retry_after: int = 0  # seconds that a 429 asks to wait; 0: it does not say
     blocked: float = 0.0  # share of companies that answer 403, or with a captcha
     forbidden: float = 0.0  # share of companies that robots.txt closes
     slow: float = 0.0  # share of pages that take half a second
@@ -58,51 +59,14 @@ def with_every_trouble(
 ) -> ReplicaOptions:
     "Switch every trouble on."
     return replace(
-        options, login_after=10, errors=0.08, blocked=0.04, forbidden=0.03, slow=0.01, duplicates=0.2, empty=0.05,
+        options, login_after=10, errors=0.08, retry_after=1, blocked=0.04, forbidden=0.03, slow=0.01, duplicates=0.2, empty=0.05,
         foreign=0.1, odd=0.05,
     )  # fmt: skip
 
 # %% ../../nbs/collect/02_replica.ipynb #f9fb935d
 PAGE_SIZE, LISTING_SIZE = 20, 10
-_NAMES = [
-    "Amber",
-    "Birch",
-    "Cedar",
-    "Dune",
-    "Ember",
-    "Fjord",
-    "Grove",
-    "Harbour",
-    "Iris",
-    "Juniper",
-    "Kestrel",
-    "Linden",
-    "Maple",
-    "North",
-    "Ocean",
-    "Pine",
-    "Quarry",
-    "River",
-    "Stone",
-    "Tide",
-]
-_TRADES = [
-    "Books",
-    "Bikes",
-    "Coffee",
-    "Energy",
-    "Flowers",
-    "Furniture",
-    "Insurance",
-    "Kitchens",
-    "Mobile",
-    "Parcels",
-    "Pets",
-    "Phones",
-    "Shoes",
-    "Tickets",
-    "Travel",
-]
+_NAMES = "Amber Birch Cedar Dune Ember Fjord Grove Harbour Iris Juniper Kestrel Linden Maple North Ocean Pine Quarry River Stone Tide".split()
+_TRADES = "Books Bikes Coffee Energy Flowers Furniture Insurance Kitchens Mobile Parcels Pets Phones Shoes Tickets Travel".split()
 
 
 class Site:
@@ -380,7 +344,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.failed.add(self.path)
             status = 429 if site.chance("which error", self.path) < 0.5 else 500
             return self.answer(
-                status, _document("Try again", ""), headers={"Retry-After": "1"} if status == 429 else {}
+                status,
+                _document("Try again", ""),
+                headers={"Retry-After": str(options.retry_after)} if status == 429 and options.retry_after else {},
             )
         if path in self.companies:
             return self.reviews(self.companies[path], number)

@@ -8,6 +8,7 @@ __all__ = ['FIELDS', 'Rule', 'Listings', 'Reviews', 'Walls', 'Politeness', 'Site
 
 # %% ../../nbs/collect/00_sites.ipynb #85d1b61c
 import difflib
+import functools
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 # %% ../../nbs/collect/00_sites.ipynb #852e3825
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_compiled = functools.lru_cache(maxsize=None)(jmespath.compile)
 
 
 class Rule(_Strict):
@@ -66,7 +70,7 @@ class Rule(_Strict):
         if (
             self.path is not None and page.type == "json"
         ):  # straight into the document: a selector per value would cost more
-            values = jmespath.search(self.path, page.root)
+            values = _compiled(self.path).search(page.root)
             values = values if isinstance(values, list) else [values]
         else:
             values = self._select(page).getall()
@@ -146,6 +150,9 @@ class Politeness(_Strict):
     cache_days: float = Field(7.0, ge=0)  # how long a downloaded page is not asked for again; 0: no cache
     timeout: float = Field(60.0, gt=0)  # seconds for one page
     retries: int = Field(3, ge=0)  # after the first try
+    longest_wait: float = Field(
+        900.0, ge=0
+    )  # seconds that the site may ask to wait before the crawl is left for another time
 
 
 class SiteProfile(_Strict):
