@@ -31,6 +31,9 @@ class EncodedSplit:
     ids: np.ndarray  # ids of all texts behind each other
     offsets: np.ndarray  # int64 `[texts + 1]`: where each text begins
     targets: np.ndarray  # int64 `[texts]`: classes from 0 (worst) on
+    teacher: np.ndarray | None = (
+        None  # `[texts, classes]`: logits of a larger model; NaN for texts that it has not read
+    )
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -96,7 +99,7 @@ def _write_encoded(split: Dataset, encoder: Encoder, classes: int, folder: Path,
             targets.append(classes_of_batch[classes_of_batch >= 0])
             bar.update(len(batch["text"]))
     lengths = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
-    ids = np.fromfile(folder / "ids.bin", encoder.alphabet.dtype)
+    ids = np.fromfile(folder / "ids.bin", encoder.flat([])[0].dtype)
     np.save(folder / "ids.npy", ids)
     (folder / "ids.bin").unlink()
     np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
@@ -163,12 +166,13 @@ class BatchOptions:
     batch_characters: int = 36_000  # characters of a batch, padding included
     largest_batch: int = 512  # texts of a batch at most
     balance: float = 0.0  # 0: classes as they come; 1: each label equally often (weighted sampling)
+    share: float = 1.0  # texts of an epoch, as a share of the split; below 1 they are drawn by chance
     typos: float = 0.0  # mean share of characters mistyped, in half of the texts
     prefixes: float = 0.0  # share of texts cut at a random place
     seed: int = 0  # of the order and of augmentation
 
     def __post_init__(self):
-        for name, low, high in (("balance", 0, 1), ("typos", 0, 0.5), ("prefixes", 0, 1)):
+        for name, low, high in (("balance", 0, 1), ("share", 0, 1), ("typos", 0, 0.5), ("prefixes", 0, 1)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name}={getattr(self, name)} is not from {low} to {high}")
         if self.batch_characters < 1 or self.largest_batch < 1:
@@ -221,7 +225,7 @@ class Batches(IterableDataset):
     ):
         self.split, self.encoder, self.classes, self.options = split, encoder, classes, options
         self.shuffle, self.rank, self.world = shuffle, rank, world
-        self.keys = neighbouring_keys(encoder)
+        self.keys = neighbouring_keys(encoder) if shuffle and options.typos else None
         self.start(0)
 
     def start(
@@ -234,9 +238,9 @@ class Batches(IterableDataset):
         generator = np.random.default_rng([self.options.seed, epoch])
         rows, lengths = np.arange(len(self.split)), self.split.lengths
         if self.shuffle:
-            if self.options.balance:
+            if self.options.balance or self.options.share < 1:
                 weights = sampling_weights(self.split.targets, self.classes, self.options.balance)
-                rows = generator.choice(len(self.split), len(self.split), p=weights)
+                rows = generator.choice(len(self.split), round(self.options.share * len(self.split)), p=weights)
             blur = generator.uniform(-0.1, 0.1, len(rows))  # neighbours in length differ from epoch to epoch
             rows = rows[np.argsort(np.log(lengths[rows] + 8) + blur, kind="stable")]
         else:
@@ -249,14 +253,16 @@ class Batches(IterableDataset):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         for step in range(self.skip, len(self.batches)):
             yield self.batch(step)
 
     def batch(
         self,
         step: int,  # which batch of the epoch
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # ids `[batch, length]` int32, targets `[batch]` int64
+    ) -> tuple[
+        torch.Tensor, ...
+    ]:  # ids `[batch, length]` int32, targets `[batch]` int64, and the teacher's logits if there are any
         "Make one batch, this process's share of it."
         rows = self.batches[step]
         ids, offsets = self.split.rows(rows)
@@ -264,13 +270,17 @@ class Batches(IterableDataset):
             ids, offsets = self._augment(ids, offsets, np.random.default_rng([self.options.seed, self.epoch, step]))
         batch = EncodedSplit(ids, offsets, self.split.targets[rows])
         mine = np.arange(self.rank, len(rows), self.world)
-        return torch.from_numpy(pad(*batch.rows(mine)).astype(np.int32)), torch.from_numpy(batch.targets[mine])
+        made = [pad(*batch.rows(mine)).astype(np.int32), batch.targets[mine]]
+        if self.split.teacher is not None:
+            made.append(self.split.teacher[rows[mine]].astype(np.float32))
+        return tuple(map(torch.from_numpy, made))
 
     def _augment(self, ids, offsets, generator):
         lengths = np.diff(offsets)
         shorter = generator.integers(np.minimum(lengths, 4), lengths + 1)
         lengths = np.where(generator.random(len(lengths)) < self.options.prefixes, shorter, lengths)
         ids, offsets = cut(ids, offsets, lengths)
-        share = self.options.typos * 2 * 2 * generator.random(len(lengths)) * (generator.random(len(lengths)) < 0.5)
-        ids, offsets = mistype(ids, offsets, np.minimum(share, 1), self.keys, generator)
+        if self.keys is not None:
+            share = self.options.typos * 2 * 2 * generator.random(len(lengths)) * (generator.random(len(lengths)) < 0.5)
+            ids, offsets = mistype(ids, offsets, np.minimum(share, 1), self.keys, generator)
         return cut(ids, offsets, np.minimum(np.diff(offsets), self.encoder.max_length))

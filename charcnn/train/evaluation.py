@@ -143,7 +143,7 @@ def predict(
     model.eval()
     found, rows = [], []
     for step in range(len(batches)):
-        ids, _ = batches.batch(step)
+        ids = batches.batch(step)[0]
         with accelerator.autocast():
             found.append(model(ids.to(accelerator.device)).float().softmax(-1).cpu())
         rows.append(batches.batches[step][batches.rank :: batches.world])

@@ -10,6 +10,7 @@ __all__ = ['ARCHITECTURES', 'ReviewModel', 'OneHotConv', 'ZhangCNN', 'ConvBlock'
 import difflib
 import inspect
 import json
+import pkgutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -171,8 +172,9 @@ class NgramVotes(nn.Module):
     ):
         super().__init__()
         self.ngrams, self.dropout = tuple(ngrams), dropout
-        self.table = nn.Embedding(buckets, 1 + classes)
-        nn.init.zeros_(self.table.weight)
+        self.counts, self.votes = nn.Embedding(buckets, 1), nn.Embedding(buckets, classes)
+        nn.init.zeros_(self.counts.weight)
+        nn.init.zeros_(self.votes.weight)
         generator = torch.Generator().manual_seed(1)
         self.factors = torch.randint(1, 2**31, (max(ngrams) + 1,), generator=generator).tolist()
 
@@ -183,7 +185,7 @@ class NgramVotes(nn.Module):
             later = F.pad(ids, (0, place))[:, place:]
             hashed = hashed + later * self.factors[place]
             if place + 1 in self.ngrams:
-                rows.append((hashed + place * self.factors[-1]) % self.table.num_embeddings)
+                rows.append((hashed + place * self.factors[-1]) % self.votes.num_embeddings)
                 known.append(later != PADDING)
         return torch.stack(rows, 1), torch.stack(known, 1)
 
@@ -192,9 +194,9 @@ class NgramVotes(nn.Module):
         rows, known = self.rows(ids)
         if self.training and self.dropout:
             known = known & (torch.rand(known.shape, device=known.device) >= self.dropout)
-        entries, known = self.table(rows).float().flatten(1, 2), known.flatten(1)
-        attention = (self.SCALE * entries[..., 0]).masked_fill(~known, -1e4).softmax(1) * known
-        return self.SCALE**2 * attention, entries[..., 1:]
+        rows, known = rows.flatten(1), known.flatten(1)
+        attention = (self.SCALE * self.counts(rows)[..., 0].float()).masked_fill(~known, -1e4).softmax(1) * known
+        return self.SCALE**2 * attention, self.votes(rows).float()
 
     def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
         counts, votes = self.look_up(ids)
@@ -299,7 +301,11 @@ class CharCNN(ReviewModel):
         return logits, shares
 
 # %% ../../nbs/train/03_model.ipynb #00069b82
-ARCHITECTURES: dict[str, type[ReviewModel]] = {"CharCNN": CharCNN, "ZhangCNN": ZhangCNN}
+ARCHITECTURES: dict[str, str] = {  # where each class is; a chapter is imported when its architecture is asked for
+    "CharCNN": "charcnn.train.model:CharCNN",
+    "ZhangCNN": "charcnn.train.model:ZhangCNN",
+    "Transformer": "charcnn.train.teacher:Transformer",
+}
 
 
 def refuse_unknown(
@@ -347,13 +353,14 @@ def build_model(
     name = config.pop("architecture", "CharCNN")
     if name not in ARCHITECTURES:
         raise ValueError(f"{where}: architecture {name!r} is not one of {', '.join(ARCHITECTURES)}")
-    known = list(inspect.signature(ARCHITECTURES[name]).parameters)
+    architecture = pkgutil.resolve_name(ARCHITECTURES[name])
+    known = list(inspect.signature(architecture).parameters)
     refuse_unknown(config, known, where)
     if isinstance(config.get("encoder"), dict):
         config["encoder"] = build_encoder(config["encoder"])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return ARCHITECTURES[name](**config)
+        return architecture(**config)
 
 
 def load_model(
@@ -370,4 +377,4 @@ def load_model(
     name = json.loads(Path(file).read_text(encoding="utf-8")).get("architecture")
     if name not in ARCHITECTURES:
         raise ValueError(f"{file}: architecture {name!r} is not one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name].from_pretrained(folder, revision=revision, strict=True)
+    return pkgutil.resolve_name(ARCHITECTURES[name]).from_pretrained(folder, revision=revision, strict=True)

@@ -7,6 +7,7 @@ __all__ = ['TrainingOptions', 'build_options', 'class_shares', 'ClassificationLo
            'RunState', 'save_checkpoint', 'load_checkpoint', 'train']
 
 # %% ../../nbs/train/06_training.ipynb #3d2f02c0
+import hashlib
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +54,7 @@ class TrainingOptions:
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     focal_gamma: float = 2.0  # how little the focal loss cares for what is easy
     label_smoothing: float = 0.05
+    teacher_weight: float = 0.7  # how much a teacher's probabilities count beside the ratings, if there is a teacher
     class_weights: bool = False  # weigh the loss by how rare a label is
     prior: Literal["natural", "balanced"] = "balanced"  # frequency of labels that the model should assume
     gradient_accumulation: int = 1  # batches for one step
@@ -74,6 +76,8 @@ class TrainingOptions:
         for name in ("epochs", "gradient_accumulation", "step_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if not 0 <= self.teacher_weight <= 1:
+            raise ValueError(f"teacher_weight={self.teacher_weight} is not from 0 to 1")
         if self.learning_rate <= 0 or not 0 <= self.average < 1 or not 0 < self.warmup < 1:
             raise ValueError("learning_rate must be above 0, average from 0 to below 1, warmup between 0 and 1")
 
@@ -117,8 +121,9 @@ class ClassificationLoss(nn.Module):
         super().__init__()
         shown = class_shares(targets, classes, options.batches.balance)
         wanted = class_shares(targets, classes, 1.0) if options.prior == "balanced" else shown
-        adjustment = np.where(shown > 0, np.log(np.maximum(shown, 1e-12) / np.maximum(wanted, 1e-12)), 0)
-        self.register_buffer("adjustment", torch.tensor(adjustment, dtype=torch.float32))
+        self.register_buffer("adjustment", self._ratio(shown, wanted))
+        self.register_buffer("of_teacher", self._ratio(shown, class_shares(targets, classes, 1.0)))
+        self.teacher_weight = options.teacher_weight
         labels = np.array(LABEL_OF_CLASS[classes])
         of_labels = np.bincount(labels, shown, minlength=3)
         weights = 1 / np.maximum(of_labels[labels], 1e-12)
@@ -127,9 +132,21 @@ class ClassificationLoss(nn.Module):
         self.gamma = options.focal_gamma if options.loss == "focal" else 0.0
         self.smoothing = options.label_smoothing
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:  # (B, classes), (B) -> ()
-        logits = logits.float() + self.adjustment
-        losses = F.cross_entropy(logits, targets, self.weights, label_smoothing=self.smoothing, reduction="none")
+    @staticmethod
+    def _ratio(shown: np.ndarray, wanted: np.ndarray) -> Tensor:
+        ratio = np.where(shown > 0, np.log(np.maximum(shown, 1e-12) / np.maximum(wanted, 1e-12)), 0)
+        return torch.tensor(ratio, dtype=torch.float32)
+
+    def forward(
+        self, logits: Tensor, targets: Tensor, teacher: Tensor | None = None
+    ) -> Tensor:  # (B, classes), (B), (B, classes) -> ()
+        logits, wanted = logits.float() + self.adjustment, targets
+        if teacher is not None:
+            rated = F.one_hot(targets, logits.shape[1]).float()
+            taught = (teacher + self.of_teacher).softmax(-1)
+            taught = torch.where(taught.isnan(), rated, taught)  # a text that the teacher has not read
+            wanted = self.teacher_weight * taught + (1 - self.teacher_weight) * rated
+        losses = F.cross_entropy(logits, wanted, self.weights, label_smoothing=self.smoothing, reduction="none")
         if self.gamma:
             chance = logits.softmax(-1).gather(1, targets[:, None])[:, 0]
             losses = losses * (1 - chance) ** self.gamma
@@ -243,6 +260,7 @@ def train(
     options: TrainingOptions | None = None,
     tracking: TrackingSettings | None = None,  # by default none
     fingerprint: str = "",  # of the dataset, written into the log and the model
+    teacher: np.ndarray | None = None,  # logits of a larger model for the rows of `train`, `[texts, classes]`
     accelerator: Accelerator | None = None,  # by default one that uses what the machine has
     progress: bool = True,  # show a progress bar
     on_step: Callable[[RunState], None] | None = None,  # called after every step, e.g. to stop a run
@@ -262,6 +280,12 @@ def train(
         "", {"model": {"architecture": type(model).__name__, **model._hub_mixin_config}, "training": asdict(options)}
     )
     config |= {"dataset": fingerprint or dataset["train"]._fingerprint, "processes": accelerator.num_processes}
+    if teacher is not None:
+        if teacher.shape != (len(dataset["train"]), model.classes):
+            raise ValueError(
+                f"the teacher's logits are {teacher.shape}, not {(len(dataset['train']), model.classes)}; it read other reviews"
+            )
+        config["teacher"] = hashlib.sha256(np.ascontiguousarray(teacher)).hexdigest()[:16]
     if accelerator.is_main_process:
         _check_same_run(folder, config)
     accelerator.wait_for_everyone()
@@ -270,6 +294,8 @@ def train(
             name: encode_split(dataset[name], model.encoder, model.classes, folder / "encoded", progress)
             for name in ("train", "validation")
         }
+    if teacher is not None:
+        encoded["train"] = replace(encoded["train"], teacher=teacher)
     run = _Run(accelerator, model, encoded, np.array(dataset["validation"]["rating"]), folder, options)
     with accelerator.main_process_first():
         run_id = _run_id(folder)
@@ -349,12 +375,12 @@ class _Run:
         with tqdm(
             total=total, initial=state.batch, desc=f"epoch {state.epoch + 1}/{options.epochs}", disable=not show
         ) as bar:
-            for ids, targets in self.batches:
+            for ids, *wanted in self.batches:
                 start, last = time.monotonic(), state.batch + 1 == total
                 accelerate_now = last or (state.batch + 1) % options.gradient_accumulation == 0
-                loss = self.step(ids, targets, accelerate_now)
+                loss = self.step(ids, wanted, accelerate_now)
                 state.batch += 1
-                state.seen += len(targets) * accelerator.num_processes
+                state.seen += len(ids) * accelerator.num_processes
                 shown = loss.detach() if shown is None else 0.98 * shown + 0.02 * loss.detach()
                 state.seconds += time.monotonic() - start
                 bar.update()
@@ -367,11 +393,11 @@ class _Run:
                     on_step(state)
         state.epoch, state.batch = state.epoch + 1, 0
 
-    def step(self, ids: Tensor, targets: Tensor, update: bool) -> Tensor:
+    def step(self, ids: Tensor, wanted: list[Tensor], update: bool) -> Tensor:
         device = self.accelerator.device
         with self.accelerator.autocast():
             logits = self.model(ids.to(device, non_blocking=True))
-        loss = self.loss(logits, targets.to(device, non_blocking=True))
+        loss = self.loss(logits, *(part.to(device, non_blocking=True) for part in wanted))
         self.accelerator.backward(loss / self.options.gradient_accumulation)
         if update:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
