@@ -185,6 +185,9 @@ def train(
     model: Annotated[
         str, typer.Option(help="An architecture of configs/models/, or a trained model folder to go on from.")
     ] = "configs/models/charcnn.yaml",
+    teacher: Annotated[
+        Path | None, typer.Option(help="The run of a larger model on the same dataset, which teaches this one.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A training option, KEY=VALUE; see charcnn.train.training. Repeatable."),
@@ -198,13 +201,17 @@ def train(
     from charcnn.pipeline import parse_values
     from charcnn.train.dataset import fingerprint
     from charcnn.train.model import build_model, load_model
+    from charcnn.train.teacher import teacher_logits
     from charcnn.train.training import build_options
     from charcnn.train.training import train as train_model
 
     chosen = build_options(parse_values(set_ or []))
     splits = _dataset(dataset)
     network = load_model(model) if Path(model).is_dir() else build_model(model, seed=chosen.seed)
-    best = train_model(splits, network, run, chosen, load_settings().tracking, fingerprint(splits), progress=progress)
+    logits = teacher_logits(teacher, splits["train"], progress) if teacher else None
+    best = train_model(
+        splits, network, run, chosen, load_settings().tracking, fingerprint(splits), logits, progress=progress
+    )
     print(f"best model in {best}; `charcnn export {run} {dataset} MODEL` makes a model folder of it")
 
 

@@ -110,16 +110,17 @@ _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 def neighbouring_keys(
-    encoder: Encoder,  # how text becomes ids
-) -> np.ndarray:  # `[alphabet.size, 6]`: for each id the ids of keys beside it; itself if it is no letter
+    table: np.ndarray,  # the id of each code point, as an alphabet has it
+) -> np.ndarray:  # `[largest id + 1, 6]`: for each id the ids of keys beside it; itself if it is no letter
     "Find the keys a finger hits by mistake on a QWERTY keyboard."
-    size, table = encoder.alphabet.size, encoder.alphabet.table
+    size = int(table.max()) + 1
     keys = np.repeat(np.arange(size)[:, None], 6, axis=1).astype(table.dtype)
     for r, row in enumerate(_KEYBOARD):
         for c, letter in enumerate(row):
             near = [_KEYBOARD[y][x] for y, x in ((r, c - 1), (r, c + 1), (r - 1, c), (r - 1, c + 1), (r + 1, c - 1), (r + 1, c))
                     if 0 <= y < 3 and 0 <= x < len(_KEYBOARD[y])]  # fmt: skip
-            keys[table[ord(letter)]] = [table[ord(near[i % len(near)])] for i in range(6)]
+            for case in (str.upper, str.lower):  # an alphabet may keep them apart
+                keys[table[ord(case(letter))]] = [table[ord(case(near[i % len(near)]))] for i in range(6)]
     return keys
 
 
@@ -225,7 +226,7 @@ class Batches(IterableDataset):
     ):
         self.split, self.encoder, self.classes, self.options = split, encoder, classes, options
         self.shuffle, self.rank, self.world = shuffle, rank, world
-        self.keys = neighbouring_keys(encoder) if shuffle and options.typos else None
+        self.keys = neighbouring_keys(encoder.alphabet.table) if shuffle and options.typos else None
         self.start(0)
 
     def start(

@@ -127,6 +127,7 @@ def _provenance(run: Path, dataset: DatasetDict) -> dict:
         "dataset": options["dataset"],
         "reviews": dict(dataset.num_rows),
         "training": config["training"],
+        "teacher": options.get("teacher", ""),
         "best_epoch": config["epoch"],
         "training_seconds": round(found["seconds"]),
         "run_id": (run / "run_id").read_text(),
