@@ -352,6 +352,7 @@ class _Run:
 
     def go(self, progress, on_step):
         set_seed(self.options.seed)
+        torch.set_flush_denormal(True)  # a CPU computes many times slower with numbers next to 0
         state = self.state
         if (
             load_checkpoint(self.accelerator, self.folder / "checkpoints")
@@ -385,7 +386,7 @@ class _Run:
                 state.seconds += time.monotonic() - start
                 bar.update()
                 if accelerate_now and (state.step % 50 == 0 or last):
-                    self.report(bar, shown.item())
+                    self.report(bar, shown)
                 if accelerate_now and not last and time.monotonic() - saved >= 60 * options.checkpoint_minutes:
                     save_checkpoint(accelerator, self.folder / "checkpoints", state)
                     saved = time.monotonic()
@@ -398,6 +399,9 @@ class _Run:
         with self.accelerator.autocast():
             logits = self.model(ids.to(device, non_blocking=True))
         loss = self.loss(logits, *(part.to(device, non_blocking=True) for part in wanted))
+        # Gradients are averaged over processes; one with fewer texts of the batch must count less.
+        share = len(ids) * self.accelerator.num_processes / len(self.batches.batches[self.state.batch])
+        loss = loss * share
         self.accelerator.backward(loss / self.options.gradient_accumulation)
         if update:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
@@ -410,7 +414,8 @@ class _Run:
             self.state.step += 1
         return loss
 
-    def report(self, bar, loss: float):
+    def report(self, bar, loss: Tensor):
+        self.reported = loss = self.accelerator.reduce(loss, "mean").item()
         state = self.state
         speed, rate = state.seen / max(state.seconds, 1e-9), self.optimizer.param_groups[0]["lr"]
         bar.set_postfix(loss=f"{loss:.4f}", f1=f"{max(state.best, 0):.4f}", texts_per_s=f"{speed:.0f}")
@@ -419,7 +424,7 @@ class _Run:
     def validate(self, progress):
         state, accelerator = self.state, self.accelerator
         probabilities = predict(self.kept, self.validation, accelerator)
-        found = {"epoch": state.epoch, "step": state.step, "seconds": round(state.seconds, 1)}
+        found = {"epoch": state.epoch, "step": state.step, "seconds": round(state.seconds, 1), "loss": self.reported}
         for name in ("natural", "balanced"):
             found[name] = evaluate(probabilities, self.ratings, balanced=name == "balanced")
             log_evaluation(accelerator, f"validation_{name}", found[name], state.step)

@@ -1,0 +1,101 @@
+"""Runs of a tiny network in processes of their own: killed by SIGKILL at any step, and shared by two processes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict
+from safetensors.numpy import load_file
+
+TINY = {
+    # Batch statistics belong to each process, so the networks that two processes share must do without them.
+    "ZhangCNN": "{'architecture': 'ZhangCNN', 'dropout': 0.0, 'encoder': {'alphabet': 'zhang2015', 'max_length': 123}}",
+    "CharCNN": "{'widths': [16, 16], 'depths': [0, 1], 'ngrams': [3], 'buckets': 101, 'encoder': {'max_length': 60}}",
+}
+PROGRAM = """
+import sys
+from accelerate import Accelerator
+from datasets import DatasetDict
+from charcnn.train.batches import BatchOptions
+from charcnn.train.model import build_model
+from charcnn.train.training import TrainingOptions, train
+options = TrainingOptions(
+    epochs=4, learning_rate=0.003, average=0.9, precision="no", checkpoint_minutes=0.0,
+    batches=BatchOptions(batch_characters=300, typos=0.05),
+)
+train(DatasetDict.load_from_disk(sys.argv[1]), build_model({model}), sys.argv[2], options, accelerator=Accelerator(cpu=True), progress=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "dataset"
+    generator = np.random.default_rng(0)
+    words = {1: "awful", 2: "poor", 3: "average", 4: "nice", 5: "wonderful"}
+    ratings = generator.integers(1, 6, 300)
+    texts = [
+        f"the {generator.choice(['food', 'room', 'staff'])} number {i} was {words[r]}" for i, r in enumerate(ratings)
+    ]
+    rows = Dataset.from_dict({"text": texts, "rating": ratings})
+    DatasetDict(train=rows.select(range(250)), validation=rows.select(range(250, 300))).save_to_disk(folder)
+    return folder
+
+
+def start(model: str, dataset: Path, run: Path, *launcher: str) -> subprocess.Popen:
+    program = run.parent / f"{model}.py"
+    program.write_text(PROGRAM.replace("{model}", TINY[model]))
+    command = [sys.executable, *launcher, str(program), str(dataset), str(run)]
+    threads = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=threads, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said[-2000:]
+
+
+def history(run: Path) -> list[dict]:
+    return json.loads((run / "history.json").read_text())
+
+
+def test_a_run_killed_at_any_step_ends_with_the_same_weights(dataset, tmp_path):
+    finish(start("CharCNN", dataset, tmp_path / "whole"))
+    chance, kills = random.Random(0), 0
+    for _ in range(4):
+        process = start("CharCNN", dataset, tmp_path / "killed")
+        pointer = tmp_path / "killed/checkpoints/latest"
+        before = pointer.read_text() if pointer.exists() else None
+        while process.poll() is None and (not pointer.exists() or pointer.read_text() == before):
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.1))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.communicate()
+    finish(start("CharCNN", dataset, tmp_path / "killed"))
+    assert kills >= 2
+    whole, killed = (load_file(tmp_path / run / "best/model.safetensors") for run in ("whole", "killed"))
+    assert all(np.array_equal(whole[name], killed[name]) for name in whole)
+    assert [found["balanced"] for found in history(tmp_path / "whole")] == [
+        found["balanced"] for found in history(tmp_path / "killed")
+    ]
+
+
+def test_two_processes_learn_what_one_learns(dataset, tmp_path):
+    launcher = ("-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/cpu.yaml")
+    finish(start("ZhangCNN", dataset, tmp_path / "one"))
+    finish(start("ZhangCNN", dataset, tmp_path / "two", *launcher))
+    assert json.loads((tmp_path / "two/options.json").read_text())["processes"] == 2
+    losses = [[found["loss"] for found in history(tmp_path / run)] for run in ("one", "two")]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+    assert losses[0][-1] < losses[0][0]
+    one, two = (load_file(tmp_path / run / "best/model.safetensors") for run in ("one", "two"))
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], atol=2e-3)
