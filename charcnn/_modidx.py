@@ -570,6 +570,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'charcnn/train/batches.py'),
                                        'charcnn.train.batches.sampling_weights': ( 'train/batches.html#sampling_weights',
                                                                                    'charcnn/train/batches.py'),
+                                       'charcnn.train.batches.shuffle_characters': ( 'train/batches.html#shuffle_characters',
+                                                                                     'charcnn/train/batches.py'),
                                        'charcnn.train.batches.targets_of': ('train/batches.html#targets_of', 'charcnn/train/batches.py')},
             'charcnn.train.benchmark': { 'charcnn.train.benchmark.LiteralNet': ( 'train/benchmark.html#literalnet',
                                                                                  'charcnn/train/benchmark.py'),

@@ -142,10 +142,11 @@ class ClassificationLoss(nn.Module):
     ) -> Tensor:  # (B, classes), (B), (B, classes) -> ()
         logits, wanted = logits.float() + self.adjustment, targets
         if teacher is not None:
-            rated = F.one_hot(targets, logits.shape[1]).float()
+            rated = F.one_hot(targets.clamp(min=0), logits.shape[1]).float()
             taught = (teacher + self.of_teacher).softmax(-1)
             taught = torch.where(taught.isnan(), rated, taught)  # a text that the teacher has not read
-            wanted = self.teacher_weight * taught + (1 - self.teacher_weight) * rated
+            weight = torch.where(targets < 0, 1.0, self.teacher_weight)[:, None]  # a text that nobody has rated
+            wanted = weight * taught + (1 - weight) * rated
         losses = F.cross_entropy(logits, wanted, self.weights, label_smoothing=self.smoothing, reduction="none")
         if self.gamma:
             chance = logits.softmax(-1).gather(1, targets[:, None])[:, 0]

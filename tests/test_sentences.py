@@ -1,0 +1,97 @@
+"""What a visitor types first must get a sensible score, and so must what stands there while it is typed."""
+
+import pytest
+
+from charcnn import Scorer
+
+GOOD = [
+    "I love their coffee!",
+    "not bad at all",
+    "Great service, friendly staff.",
+    "Absolutely wonderful, thank you!",
+    "Best pizza in town",
+    "Fast delivery and everything was perfect",
+    "Highly recommended",
+    "Excellent!!!",
+    "I will definitely come back",
+    "Five stars from me",
+    "AMAZING EXPERIENCE",
+    "very happy with my purchase",
+    "Super friendly and helpful team",
+    "Couldn't be happier",
+    "The room was clean and the view was beautiful.",
+    "good quality for the price",
+    "They solved my problem within minutes, great support",
+    "love it love it love it",
+    "Works perfectly, exactly as described",
+    "I was sceptical at first, but it turned out to be fantastic",
+]
+BAD = [
+    "TERRIBLE!!!",
+    "never again",
+    "I wanted to love it, but it broke after two days and nobody answered.",
+    "Worst customer service ever",
+    "Total waste of money",
+    "I want a refund",
+    "The food was cold and the waiter was rude.",
+    "Do not buy this",
+    "Scam! They took my money and disappeared",
+    "Very disappointed",
+    "horrible experience, avoid",
+    "It stopped working after a week",
+    "not good at all",
+    "I regret buying this",
+    "They never replied to my emails",
+    "Dirty room, loud neighbours, no sleep",
+    "awful awful awful",
+    "poor quality, fell apart",
+    "I would give zero stars if I could",
+    "Rude staff and a long wait",
+]
+BETWEEN = [
+    "it was ok i guess",
+    "could have been better",
+    "It's okay, nothing special.",
+    "Average at best",
+    "Some things were good, others were not.",
+    "so so",
+    "The food was good but the service was slow.",
+    "not great, not terrible",
+    "Decent, but too expensive for what you get",
+    "three stars",
+]
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return Scorer()
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_praise_is_good(scorer, text):
+    assert scorer(text).label == "good" and scorer(text).rating >= 4
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_complaint_is_bad(scorer, text):
+    assert scorer(text).label == "bad" and scorer(text).rating <= 2
+
+
+@pytest.mark.parametrize("text", BETWEEN)
+def test_a_mixed_review_is_in_between(scorer, text):
+    assert 0.2 < scorer(text).score < 0.75 and scorer(text).rating in (2, 3, 4)
+
+
+@pytest.mark.parametrize("text", GOOD + BAD)
+def test_the_score_of_a_typed_beginning_does_not_jump_to_the_other_side(scorer, text):
+    "Once three quarters are typed, the words that decide are mostly there."
+    final, late = scorer(text), [text[:end] for end in range(len(text) * 3 // 4, len(text) + 1)]
+    opposite = {"good": "bad", "bad": "good"}[final.label]
+    assert opposite not in {scorer(part).label for part in late}
+
+
+def test_nothing_and_noise_stay_neutral(scorer):
+    for text in ("", "   ", "\n\n", "\u3000"):
+        assert scorer(text).score == 0.5
+    for text in ("x", "asdf", "123", "???", "lorem ipsum dolor", "The", "I", "My order"):
+        assert 0.25 < scorer(text).score < 0.8, text
