@@ -8,6 +8,7 @@ __all__ = ['LABELS', 'LABEL_OF_CLASS', 'label_of_rating', 'label_probabilities',
 
 # %% ../nbs/02_ratings.ipynb #f980ceaf
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,6 +23,11 @@ def _labels_of(classes: int) -> np.ndarray:
     if classes not in LABEL_OF_CLASS:
         raise ValueError(f"{classes} classes have no labels; a model predicts 5 ratings, 3 labels, or bad and good")
     return np.array(LABEL_OF_CLASS[classes])
+
+
+@lru_cache
+def _members(classes: int) -> np.ndarray:
+    return np.eye(3, dtype=np.float32)[_labels_of(classes)]
 
 
 def label_of_rating(
@@ -39,8 +45,7 @@ def label_probabilities(
 ) -> np.ndarray:  # `[..., 3]`: bad, average, good
     "Sum the probabilities of ratings into those of the labels. Raises `ValueError` unless there are 5, 3 or 2 classes."
     probabilities = np.asarray(probabilities)
-    labels = _labels_of(probabilities.shape[-1])
-    return np.stack([probabilities[..., labels == label].sum(-1) for label in range(3)], -1)
+    return probabilities @ _members(probabilities.shape[-1])
 
 # %% ../nbs/02_ratings.ipynb #f2c22da1
 def expected_score(

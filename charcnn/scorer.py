@@ -101,6 +101,8 @@ class Scorer:
         except Exception as e:  # ONNX Runtime has an exception of its own for each kind of broken file
             raise ModelError(f"{file} cannot be loaded: {str(e).strip().splitlines()[0]}") from e
         self.explains: bool = "contributions" in {output.name for output in self._session.get_outputs()}
+        optional = {given.name for given in self._session.get_overridable_initializers()}
+        self._without = {"explain": np.array(False)} if "explain" in optional else {}  # contributions cost time
 
     @classmethod
     def from_pretrained(
@@ -178,4 +180,5 @@ class Scorer:
         return found
 
     def _run(self, ids: np.ndarray, output: str = "probabilities") -> np.ndarray:
-        return self._session.run([output], {"ids": ids.astype(np.int32)})[0]
+        more = {} if output == "contributions" else self._without
+        return self._session.run([output], {"ids": ids.astype(np.int32), **more})[0]

@@ -1,0 +1,85 @@
+"""The study's notebooks on a dataset that takes seconds: each runs to its end, and what is measured is not measured again."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from datasets import Dataset, DatasetDict
+
+TINY = "{widths: [16, 16], depths: [0, 0], encoder: {max_length: 123}}"
+QUICK = "{epochs: 1, learning_rate: 0.02, precision: 'no', batches: {batch_characters: 2000}}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    generator = np.random.default_rng(0)
+    words = {1: "awful", 2: "poor", 3: "average", 4: "nice", 5: "wonderful"}
+    ratings = generator.integers(1, 6, 400)
+    rows = Dataset.from_dict(
+        {
+            "text": [
+                f"the {generator.choice(['food', 'room'])} number {i} was {words[r]}" for i, r in enumerate(ratings)
+            ],
+            "rating": ratings,
+            "source": [("yelp", "drugs")[i % 2] for i in range(400)],
+        }
+    )
+    DatasetDict(train=rows.select(range(300)), validation=rows.select(range(300, 400))).save_to_disk(folder / "dataset")
+    return folder
+
+
+def study(folder: Path, notebook: str, *more: str) -> None:
+    options = [part for value in (f"dataset={folder}/dataset", *more) for part in ("--set", value)]
+    command = [
+        sys.executable,
+        "-m",
+        "charcnn",
+        "run",
+        f"nbs/study/{notebook}.ipynb",
+        "--no-progress",
+        "--output",
+        str(folder / f"{notebook}.ipynb"),
+        *options,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_peers(folder):
+    study(folder, "10_peers", f"folder={folder}/results")
+    first = pd.read_csv(folder / "results/peers.csv")
+    assert len(first) == 7 and set(pd.read_csv(folder / "results/robustness.csv")["model"]) == set(first["model"])
+    assert (
+        first["macro_f1"].between(0, 1).all() and first.set_index("model")["macro_f1"]["TF-IDF, words and pairs"] > 0.9
+    )
+
+
+def test_search_goes_on_where_it_stopped(folder):
+    options = (f"runs={folder}/search", f"results={folder}/search.csv", f"base={{model: {TINY}, options: {QUICK}}}")
+    study(folder, "14_search", *options)
+    before = pd.read_csv(folder / "search.csv")
+    study(folder, "14_search", *options, "variants={n-grams: {expected: more, model: {ngrams: [3], buckets: 101}}}")
+    after = pd.read_csv(folder / "search.csv")
+    assert list(before["model"]) == ["base"] and list(after["model"]) == ["base", "n-grams"]
+    assert (after.iloc[0][["macro_f1", "parameters"]] == before.iloc[0][["macro_f1", "parameters"]]).all()
+
+
+@pytest.mark.parametrize(
+    ("notebook", "more"),
+    [
+        ("11_learning_curves", ("sizes=[100, 0]", "reviews_seen=300", f"model={TINY}", f"options={QUICK}")),
+        ("12_domains", ("groups={food: [yelp], health: [drugs]}", f"model={TINY}", f"options={QUICK}")),
+        ("13_errors", ()),
+        ("15_zhang", ("rows=64", "options={epochs: 1, batches: {batch_characters: 4000}}")),
+    ],
+)
+def test_the_others_run(folder, notebook, more):
+    places = () if notebook == "13_errors" else (f"results={folder}/{notebook}.csv",)
+    runs = {"15_zhang": (f"run={folder}/zhang",), "13_errors": ()}.get(notebook, (f"runs={folder}/{notebook}",))
+    study(folder, notebook, *places, *runs, *more)
+    if places:
+        assert len(pd.read_csv(folder / f"{notebook}.csv"))
