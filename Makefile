@@ -5,7 +5,7 @@ BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lab bench readme browser clean
+.PHONY: help demo test lab bench model readme browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -22,6 +22,10 @@ lab: .venv/all ## open the notebooks in JupyterLab
 bench: .venv/all ## time scoring, training and crawling against named baselines, as ratios
 	$(BIN)/python -m charcnn.train.benchmark
 	$(BIN)/python -m charcnn.collect.benchmark
+
+model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (hours on two cores)
+	$(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 --output data/dataset
+	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/bundled.yaml
 
 readme: .venv/all ## write README.md from nbs/index.ipynb
 	@$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout nbs/index.ipynb | sed 's#(images/#(nbs/images/#g' \
