@@ -218,6 +218,8 @@ class NgramVotes(nn.Module):
 class CharCNN(ReviewModel):
     "A small residual network over characters with attention pooling and a linear head."
 
+    block: ClassVar[type[nn.Module]] = ResidualBlock  # what a stage has after its first convolution
+
     def __init__(
         self,
         encoder: Encoder
@@ -225,15 +227,15 @@ class CharCNN(ReviewModel):
         | None = None,  # how text becomes ids; by default the project's alphabet and 1014 characters
         classes: int = 5,  # 5 ratings, 3 labels, or 2: bad and good
         embedding: int = 32,  # numbers that describe a character
-        widths: tuple[int, ...] = (64, 128, 256),  # channels of each stage; a stage halves the length
-        depths: tuple[int, ...] = (0, 1, 1),  # residual convolutions in each stage
+        widths: tuple[int, ...] = (64, 96, 192, 256),  # channels of each stage; a stage halves the length
+        depths: tuple[int, ...] = (0, 1, 1, 1),  # residual convolutions in each stage
         first_kernel: int = 5,  # characters under the first convolution, odd
         kernel: int = 3,  # places under all others, odd
         heads: int = 4,  # attention heads
         dropout: float = 0.1,  # of features before pooling and of pooled features
-        ngrams: tuple[int, ...] = (),  # lengths of the n-grams that vote beside the network; none: no table
-        buckets: int = 100_003,  # rows of their table
-        ngram_dropout: float = 0.3,  # share of n-grams hidden in training
+        ngrams: tuple[int, ...] = (3, 5, 8),  # lengths of the n-grams that vote beside the network; none: no table
+        buckets: int = 90_001,  # rows of their table
+        ngram_dropout: float = 0.5,  # share of n-grams hidden in training
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
         super().__init__(encoder or Encoder(), classes)
@@ -245,7 +247,7 @@ class CharCNN(ReviewModel):
         self.stages = nn.ModuleList()
         for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             inputs, size = (widths[number - 1], kernel) if number else (embedding, first_kernel)
-            blocks = [ConvBlock(inputs, width, size, stride=2), *(ResidualBlock(width, kernel) for _ in range(depth))]
+            blocks = [ConvBlock(inputs, width, size, stride=2), *(self.block(width, kernel) for _ in range(depth))]
             self.stages.append(nn.ModuleList(blocks))
         self.attention = nn.Linear(widths[-1], heads)
         self.head = nn.Linear(heads * widths[-1], classes)
@@ -303,6 +305,10 @@ class CharCNN(ReviewModel):
 # %% ../../nbs/train/03_model.ipynb #00069b82
 ARCHITECTURES: dict[str, str] = {  # where each class is; a chapter is imported when its architecture is asked for
     "CharCNN": "charcnn.train.model:CharCNN",
+    **{
+        name: f"charcnn.study.variants:{name}"
+        for name in ("DilatedCharCNN", "GatedCharCNN", "SqueezeExcitationCharCNN")
+    },
     "ZhangCNN": "charcnn.train.model:ZhangCNN",
     "Transformer": "charcnn.train.teacher:Transformer",
 }

@@ -51,7 +51,7 @@ class TrainingOptions:
     schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
     warmup: float = 0.1  # share of the steps in which one_cycle rises
     step_epochs: int = 3  # epochs after which `step` halves the learning rate
-    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    loss: Literal["cross_entropy", "focal", "ordinal"] = "cross_entropy"
     focal_gamma: float = 2.0  # how little the focal loss cares for what is easy
     label_smoothing: float = 0.05
     teacher_weight: float = 0.7  # how much a teacher's probabilities count beside the ratings, if there is a teacher
@@ -69,7 +69,7 @@ class TrainingOptions:
     def __post_init__(self):
         for name, allowed in (
             ("optimizer", ("adamw", "sgd")), ("schedule", ("one_cycle", "cosine", "step", "constant")),
-            ("loss", ("cross_entropy", "focal")), ("prior", ("natural", "balanced")), ("precision", ("no", "bf16", "fp16")),
+            ("loss", ("cross_entropy", "focal", "ordinal")), ("prior", ("natural", "balanced")), ("precision", ("no", "bf16", "fp16")),
         ):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}")
@@ -110,7 +110,8 @@ def class_shares(
 
 
 class ClassificationLoss(nn.Module):
-    "Cross-entropy or focal loss (arXiv 1708.02002), with weights and shown frequencies of classes."
+    """Cross-entropy, with weights and shown frequencies of classes; less of it where it is easy (focal, arXiv 1708.02002), or
+    more of it the more classes lie between (ordinal: the squared earth mover's distance is added, arXiv 1611.05916)."""
 
     def __init__(
         self,
@@ -130,6 +131,7 @@ class ClassificationLoss(nn.Module):
         weights = torch.tensor(weights / (weights @ shown), dtype=torch.float32)
         self.register_buffer("weights", weights if options.class_weights else None)
         self.gamma = options.focal_gamma if options.loss == "focal" else 0.0
+        self.ordinal = options.loss == "ordinal"
         self.smoothing = options.label_smoothing
 
     @staticmethod
@@ -151,6 +153,9 @@ class ClassificationLoss(nn.Module):
         if self.gamma:
             chance = logits.softmax(-1).gather(1, targets[:, None])[:, 0]
             losses = losses * (1 - chance) ** self.gamma
+        if self.ordinal:
+            wanted = wanted if teacher is not None else F.one_hot(targets, logits.shape[1]).float()
+            losses = losses + (logits.softmax(-1) - wanted).cumsum(-1).square().sum(-1)
         return losses.mean()
 
 # %% ../../nbs/train/06_training.ipynb #e6ad2f5e
@@ -425,7 +430,7 @@ class _Run:
     def validate(self, progress):
         state, accelerator = self.state, self.accelerator
         probabilities = predict(self.kept, self.validation, accelerator)
-        found = {"epoch": state.epoch, "step": state.step, "seconds": round(state.seconds, 1), "loss": self.reported}
+        found = {"epoch": state.epoch, "step": state.step, "seconds": round(state.seconds, 3), "loss": self.reported}
         for name in ("natural", "balanced"):
             found[name] = evaluate(probabilities, self.ratings, balanced=name == "balanced")
             log_evaluation(accelerator, f"validation_{name}", found[name], state.step)
