@@ -6,6 +6,7 @@
 __all__ = ['find_pretrained', 'TokenEncoder', 'Transformer', 'teacher_logits']
 
 # %% ../../nbs/train/10_teacher.ipynb #049f85c4
+import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,7 +133,9 @@ def teacher_logits(
         raise ValueError(
             f"{run}: a teacher of {model.classes} classes has no answer for every rating; train one of 5 or 3 classes"
         )
-    file = run / f"logits-{split._fingerprint}.npy"
+    with open(run / "best" / "model.safetensors", "rb") as weights:
+        trained = hashlib.file_digest(weights, "sha256").hexdigest()[:12]
+    file = run / f"logits-{split._fingerprint}-{trained}.npy"
     if not file.exists():
         _ask(model, encoded, file.with_suffix(".part"), progress)
         file.with_suffix(".part").rename(file)
