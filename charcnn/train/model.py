@@ -143,7 +143,8 @@ class ConvBlock(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor
     ) -> Tensor:  # (B, inputs, 1, L), (B, 1, 1, L/stride) -> (B, outputs, 1, L/stride)
-        return F.relu(self.normalization(self.convolution(x))) * mask
+        x = F.relu(self.normalization(self.convolution(x)))
+        return x * mask.to(x.dtype)  # in mixed precision a mask of another type would make x longer again
 
 
 class ResidualBlock(nn.Module):
@@ -172,9 +173,8 @@ class NgramVotes(nn.Module):
     ):
         super().__init__()
         self.ngrams, self.dropout = tuple(ngrams), dropout
-        self.counts, self.votes = nn.Embedding(buckets, 1), nn.Embedding(buckets, classes)
-        nn.init.zeros_(self.counts.weight)
-        nn.init.zeros_(self.votes.weight)
+        self.table = nn.Embedding(buckets, 1 + classes)  # how much an n-gram counts, and its votes
+        nn.init.zeros_(self.table.weight)
         generator = torch.Generator().manual_seed(1)
         self.factors = torch.randint(1, 2**31, (max(ngrams) + 1,), generator=generator).tolist()
 
@@ -185,34 +185,35 @@ class NgramVotes(nn.Module):
             later = F.pad(ids, (0, place))[:, place:]
             hashed = hashed + later * self.factors[place]
             if place + 1 in self.ngrams:
-                rows.append((hashed + place * self.factors[-1]) % self.votes.num_embeddings)
+                rows.append((hashed + place * self.factors[-1]) % self.table.num_embeddings)
                 known.append(later != PADDING)
         return torch.stack(rows, 1), torch.stack(known, 1)
 
-    def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N * L), (B, N * L, classes)
-        "How much each n-gram counts, and its votes."
+    def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N * L), (B, N * L, 1 + classes)
+        "How much each n-gram counts in this text, and its row of the table."
         rows, known = self.rows(ids)
         if self.training and self.dropout:
             known = known & (torch.rand(known.shape, device=known.device) >= self.dropout)
         rows, known = rows.flatten(1), known.flatten(1)
-        attention = (self.SCALE * self.counts(rows)[..., 0].float()).masked_fill(~known, -1e4).softmax(1) * known
-        return self.SCALE**2 * attention, self.votes(rows).float()
+        found = self.table(rows).float()
+        attention = (self.SCALE * found[..., 0].float()).masked_fill(~known, -1e4).softmax(1) * known
+        return self.SCALE**2 * attention, found
 
     def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
-        counts, votes = self.look_up(ids)
-        return (counts[:, None] @ votes)[:, 0]
+        counts, found = self.look_up(ids)
+        return (counts[:, None] @ found)[:, 0, 1:]
 
     def explain(
         self, ids: Tensor, weights: Tensor
     ) -> tuple[Tensor, Tensor]:  # (B, L), (classes,) -> (B, classes), (B, L)
         "The votes, and what each character adds to a weighted sum of them: an n-gram shares evenly among its characters."
-        counts, votes = self.look_up(ids)
-        begun = (counts * (votes * weights).sum(-1)).view(ids.shape[0], len(self.ngrams), ids.shape[1])
+        counts, found = self.look_up(ids)
+        begun = (counts * (found @ F.pad(weights, (1, 0)))).view(ids.shape[0], len(self.ngrams), ids.shape[1])
         shares = torch.zeros_like(begun[:, 0])
         for number, length in enumerate(self.ngrams):
             total = (begun[:, number] / length).cumsum(1)
             shares = shares + total - F.pad(total, (length, 0))[:, : ids.shape[1]]
-        return (counts[:, None] @ votes)[:, 0], shares
+        return (counts[:, None] @ found)[:, 0, 1:], shares
 
 # %% ../../nbs/train/03_model.ipynb #17e3fc6c
 class CharCNN(ReviewModel):
