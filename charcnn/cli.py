@@ -188,6 +188,7 @@ def train(
     teacher: Annotated[
         Path | None, typer.Option(help="The run of a larger model on the same dataset, which teaches this one.")
     ] = None,
+    fragments: Annotated[int, typer.Option(help="Short texts cut out of the reviews that only the teacher rates.")] = 0,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A training option, KEY=VALUE; see charcnn.train.training. Repeatable."),
@@ -198,19 +199,24 @@ def train(
 
     charcnn train data/reviews runs/first --set epochs=10 --set batches.typos=0.04
     """
+    from datasets import DatasetDict
+
     from charcnn.pipeline import parse_values
     from charcnn.train.dataset import fingerprint
     from charcnn.train.model import build_model, load_model
-    from charcnn.train.teacher import teacher_logits
+    from charcnn.train.teacher import taught_split
     from charcnn.train.training import build_options
     from charcnn.train.training import train as train_model
 
     chosen = build_options(parse_values(set_ or []))
     splits = _dataset(dataset)
     network = load_model(model) if Path(model).is_dir() else build_model(model, seed=chosen.seed)
-    logits = teacher_logits(teacher, splits["train"], progress) if teacher else None
+    shown, logits = splits, None
+    if teacher:
+        shown = DatasetDict(splits)
+        shown["train"], logits = taught_split(teacher, splits["train"], fragments, chosen.seed, progress)
     best = train_model(
-        splits, network, run, chosen, load_settings().tracking, fingerprint(splits), logits, progress=progress
+        shown, network, run, chosen, load_settings().tracking, fingerprint(splits), logits, progress=progress
     )
     print(f"best model in {best}; `charcnn export {run} {dataset} MODEL` makes a model folder of it")
 

@@ -18,10 +18,9 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from ..scorer import Scorer
-from ..train.batches import Batches, BatchOptions, EncodedSplit, targets_of
+from ..train.batches import Batches, BatchOptions, EncodedSplit, class_shares, targets_of
 from ..train.evaluation import predict
 from ..train.model import ReviewModel
-from ..train.training import class_shares
 
 # %% ../../nbs/study/01_peers.ipynb #37d15f0c
 class Peer:
