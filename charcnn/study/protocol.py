@@ -82,16 +82,18 @@ def train_and_measure(
     teacher: np.ndarray | None = None,  # logits of a larger model for the rows of `train`
     progress: bool = True,  # show a progress bar
 ) -> tuple[dict[str, float | str], Peer]:  # the row, and the trained model
-    "Train a network and measure it; macro-F1 with 10 % of the characters mistyped is measured too."
+    "Train a network and measure it; macro-F1 with 10 % of the characters mistyped, and of the first 20, is measured too."
     chosen = build_options(options)
     best = train(dataset, build_model(model, seed=chosen.seed), folder, chosen, teacher=teacher, progress=progress)
     history = json.loads((Path(folder) / "history.json").read_text(encoding="utf-8"))
     trained = Trained(load_model(best), name)
     row = measure_exported(trained, dataset["validation"])
     mistyped = robustness(trained, dataset["validation"], {"typos 10 %": DISTURBANCES["typos 10 %"]})[0]["macro_f1"]
+    typed = prefixes(trained, dataset["validation"], [20])
     rate = round(len(history) * len(dataset["train"]) / history[-1]["seconds"])
     return row | {
         "macro_f1_typos": mistyped,
+        "macro_f1_typed": typed[0]["macro_f1"] if typed else float("nan"),
         "rows": len(dataset["train"]),
         "epochs": len(history),
         "train_texts_per_s": rate,
