@@ -143,7 +143,7 @@ class Walls(_Strict):
 class Politeness(_Strict):
     "How a site is asked. The person who runs the crawl is responsible for changing it."
 
-    user_agent: str = "charcnn/0.1 (research crawler; set collect.user_agent to your contact)"
+    user_agent: str = "charcnn/0.1 (research crawler; give --user-agent with your contact)"
     delay: float = Field(2.0, ge=0)  # seconds between two requests to the site
     concurrency: int = Field(1, ge=1)  # requests at a time
     obey_robots: bool = True
