@@ -12,6 +12,7 @@ from pathlib import Path
 
 import fasttext
 import numpy as np
+import torch
 from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -135,7 +136,8 @@ class MiniLM(Peer):
         self.model = LogisticRegression(max_iter=300, C=10)
 
     def _embed(self, texts):
-        return self.body.encode(texts, batch_size=64, show_progress_bar=self.progress)
+        with torch.autocast("cpu", torch.bfloat16):  # twice as fast
+            return self.body.encode(texts, batch_size=64, show_progress_bar=self.progress)
 
     def _fit(self, texts, targets):
         self.model.fit(self._embed(texts), targets)
