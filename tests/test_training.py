@@ -14,6 +14,9 @@ import pytest
 from datasets import Dataset, DatasetDict
 from safetensors.numpy import load_file
 
+from charcnn.train.model import build_model
+from charcnn.train.training import TrainingOptions, train
+
 TINY = {
     # Batch statistics belong to each process, so the networks that two processes share must do without them.
     "ZhangCNN": "{'architecture': 'ZhangCNN', 'dropout': 0.0, 'encoder': {'alphabet': 'zhang2015', 'max_length': 123}}",
@@ -99,3 +102,13 @@ def test_two_processes_learn_what_one_learns(dataset, tmp_path):
     one, two = (load_file(tmp_path / run / "best/model.safetensors") for run in ("one", "two"))
     for name in one:
         np.testing.assert_allclose(one[name], two[name], atol=2e-3)
+
+
+def test_texts_of_a_few_characters_do_not_break_a_run_in_bf16(tmp_path):
+    "Seen with oneDNN: convolutions over a single place had gradients that were never written, up to 1e38."
+    rows = Dataset.from_dict({"text": ["ok", "bad", "good", "so so"] * 300, "rating": [3, 1, 5, 3] * 300})
+    splits = DatasetDict(train=rows, validation=rows.select(range(8)))
+    options = TrainingOptions(epochs=4, average=0.0, precision="bf16")
+    best = train(splits, build_model({}), tmp_path, options, progress=False)
+    assert all(np.isfinite(value).all() for value in load_file(best / "model.safetensors").values())
+    assert history(tmp_path)[-1]["natural"]["accuracy"] == 1

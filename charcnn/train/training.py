@@ -15,6 +15,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +36,7 @@ from ..ratings import LABEL_OF_CLASS
 from ..settings import TrackingSettings
 from .batches import UNRATED, Batches, BatchOptions, EncodedSplit, class_shares, encode_split
 from .evaluation import evaluate, predict
-from .model import ReviewModel, refuse_unknown
+from .model import NgramVotes, ReviewModel, refuse_unknown
 from .tracking import log_evaluation, log_metrics, log_model, start_tracking, tracker_names
 
 # %% ../../nbs/train/06_training.ipynb #a2c3bca6
@@ -48,6 +49,7 @@ class TrainingOptions:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.05  # of convolutions and linear layers
     momentum: float = 0.9  # of sgd
+    ngram_rate: float = 0.3  # learning rate of a table of n-grams, as a share of the others'; its rows are seen rarely
     schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
     warmup: float = 0.1  # share of the steps in which one_cycle rises
     step_epochs: int = 3  # epochs after which `step` halves the learning rate
@@ -78,6 +80,8 @@ class TrainingOptions:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.teacher_weight <= 1:
             raise ValueError(f"teacher_weight={self.teacher_weight} is not from 0 to 1")
+        if not 0 < self.ngram_rate <= 1:
+            raise ValueError(f"ngram_rate={self.ngram_rate} is not above 0 and at most 1")
         if self.learning_rate <= 0 or not 0 <= self.average < 1 or not 0 < self.warmup < 1:
             raise ValueError("learning_rate must be above 0, average from 0 to below 1, warmup between 0 and 1")
 
@@ -153,10 +157,15 @@ class ClassificationLoss(nn.Module):
 def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
     "Make the optimiser; biases, norms, scales and embeddings do not decay."
     decayed = {id(module.weight) for module in model.modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)}
+    tables = {id(module.table.weight) for module in model.modules() if isinstance(module, NgramVotes)}
+    others = [p for p in model.parameters() if id(p) not in decayed | tables]
+    rate = options.learning_rate * options.ngram_rate
     groups = [
         {"params": [p for p in model.parameters() if id(p) in decayed], "weight_decay": options.weight_decay},
-        {"params": [p for p in model.parameters() if id(p) not in decayed], "weight_decay": 0.0},
+        {"params": others, "weight_decay": 0.0},
+        {"params": [p for p in model.parameters() if id(p) in tables], "weight_decay": 0.0, "lr": rate},
     ]
+    groups = [group for group in groups if group["params"]]
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, options.learning_rate, momentum=options.momentum)
     return torch.optim.AdamW(groups, options.learning_rate, betas=(0.9, 0.98))
@@ -170,9 +179,14 @@ def build_scheduler(
     "Make the schedule of the learning rate, stepped after every optimiser step."
     steps = max(1, steps)
     if options.schedule == "one_cycle":
-        rate = options.learning_rate
+        rates = [group["lr"] for group in optimizer.param_groups]
         return OneCycleLR(
-            optimizer, rate, total_steps=steps + 1, pct_start=options.warmup, cycle_momentum=False, final_div_factor=1e3
+            optimizer,
+            rates,
+            total_steps=steps + 1,
+            pct_start=options.warmup,
+            cycle_momentum=False,
+            final_div_factor=1e3,
         )
     if options.schedule == "cosine":
         return CosineAnnealingLR(optimizer, steps)
@@ -319,6 +333,9 @@ def _run_id(folder: Path) -> str:
     return file.read_text()
 
 # %% ../../nbs/train/06_training.ipynb #2cb7591b
+_NARROW = 32  # characters; in bf16, oneDNN leaves gradients of convolutions over one place partly unwritten
+
+
 class _Run:
     def __init__(self, accelerator, model, encoded: dict[str, EncodedSplit], ratings, folder, options):
         self.accelerator, self.folder, self.options, self.ratings = accelerator, folder, options, ratings
@@ -397,7 +414,8 @@ class _Run:
 
     def step(self, ids: Tensor, wanted: list[Tensor], update: bool) -> Tensor:
         device = self.accelerator.device
-        with self.accelerator.autocast():
+        narrow = device.type == "cpu" and ids.shape[1] < _NARROW
+        with nullcontext() if narrow else self.accelerator.autocast():
             logits = self.model(ids.to(device, non_blocking=True))
         loss = self.loss(logits, *(part.to(device, non_blocking=True) for part in wanted))
         # Gradients are averaged over processes; one with fewer texts of the batch must count less.
@@ -418,6 +436,11 @@ class _Run:
     def report(self, bar, loss: Tensor):
         self.reported = loss = self.accelerator.reduce(loss, "mean").item()
         state = self.state
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} at step {state.step}; start again with a lower learning_rate than "
+                f"{self.options.learning_rate}, or with precision='no'"
+            )
         speed, rate = state.seen / max(state.seconds, 1e-9), self.optimizer.param_groups[0]["lr"]
         bar.set_postfix(loss=f"{loss:.4f}", f1=f"{max(state.best, 0):.4f}", texts_per_s=f"{speed:.0f}")
         log_metrics(self.accelerator, {"loss": loss, "learning_rate": rate, "texts_per_second": speed}, state.step)
