@@ -1,8 +1,14 @@
 """What a visitor types first must get a sensible score, and so must what stands there while it is typed."""
 
+import csv
+import re
+from pathlib import Path
+
 import pytest
 
 from charcnn import Scorer
+
+PHRASES = Path(__file__).parent.parent / "data/phrases.csv"
 
 GOOD = [
     "I love their coffee!",
@@ -94,3 +100,15 @@ def test_nothing_and_noise_stay_neutral(scorer):
         assert scorer(text).score == 0.5
     for text in ("x", "asdf", "123", "???", "lorem ipsum dolor", "The", "I", "My order"):
         assert 0.25 < scorer(text).score < 0.8, text
+
+
+def test_no_sentence_asked_here_was_taught_as_a_phrase():
+    "Single words may be: there is only one way to say *terrible*."
+
+    def plain(text: str) -> str:
+        return re.sub(r"[^a-z0-9 ]", "", text.lower())
+
+    with open(PHRASES, newline="", encoding="utf-8") as lines:
+        taught = [plain(row["text"]) for row in csv.DictReader(lines)]
+    for text in GOOD + BAD + BETWEEN:
+        assert len(text.split()) == 1 or not any(plain(text) in phrase for phrase in taught), text

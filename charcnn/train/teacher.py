@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from datasets import Dataset, concatenate_datasets
 from torch import Tensor, nn
@@ -188,13 +189,20 @@ def taught_split(
     teacher: str | Path,  # the folder of a training run; its best model is asked
     split: Dataset,  # reviews, columns `text` and `rating`
     fragments: int = 0,  # short texts to add, see `cut_fragments`
+    phrases: str | Path = "",  # CSV with columns `text` and `rating`, which the teacher is not asked about
+    times: int = 20,  # how often each phrase is added
     seed: int = 0,
     progress: bool = True,  # show a progress bar
 ) -> tuple[Dataset, np.ndarray]:  # columns `text` and `rating`, and logits `[texts, classes]`
     "Ask a teacher about a split and about short texts cut out of it."
     logits = teacher_logits(teacher, split, progress)
-    if not fragments:
-        return split, logits
     split = split.select_columns(["text", "rating"])
-    more = cut_fragments(split, fragments, seed).cast(split.features)
-    return concatenate_datasets([split, more]), np.concatenate([logits, teacher_logits(teacher, more, progress)])
+    parts, said = [split], [logits]
+    if fragments:
+        parts.append(cut_fragments(split, fragments, seed).cast(split.features))
+        said.append(teacher_logits(teacher, parts[-1], progress))
+    if phrases:
+        known = Dataset.from_dict(pd.read_csv(phrases, dtype={"text": str, "rating": int}).to_dict("list"))
+        parts += times * [known.select_columns(["text", "rating"]).cast(split.features)]
+        said.append(np.full((times * len(known), logits.shape[1]), np.nan, np.float32))
+    return concatenate_datasets(parts), np.concatenate(said)
