@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..train.model import CharCNN, ConvBlock, ResidualBlock
+from ..train.model import CharCNN, ConvBlock, Convolution, ResidualBlock
 
 # %% ../../nbs/study/03_variants.ipynb #e4ffb847
 class DilatedBlock(ResidualBlock):
@@ -33,7 +33,7 @@ class GatedBlock(nn.Module):
 
     def __init__(self, channels: int, kernel: int):
         super().__init__()
-        self.convolution = nn.Conv2d(channels, 2 * channels, (1, kernel), padding=(0, kernel // 2), bias=False)
+        self.convolution = Convolution(channels, 2 * channels, kernel)
         self.normalization = nn.BatchNorm2d(2 * channels)
         self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.5))
 

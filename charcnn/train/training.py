@@ -15,7 +15,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -333,9 +332,6 @@ def _run_id(folder: Path) -> str:
     return file.read_text()
 
 # %% ../../nbs/train/06_training.ipynb #2cb7591b
-_NARROW = 32  # characters; in bf16, oneDNN leaves gradients of convolutions over one place partly unwritten
-
-
 class _Run:
     def __init__(self, accelerator, model, encoded: dict[str, EncodedSplit], ratings, folder, options):
         self.accelerator, self.folder, self.options, self.ratings = accelerator, folder, options, ratings
@@ -414,8 +410,7 @@ class _Run:
 
     def step(self, ids: Tensor, wanted: list[Tensor], update: bool) -> Tensor:
         device = self.accelerator.device
-        narrow = device.type == "cpu" and ids.shape[1] < _NARROW
-        with nullcontext() if narrow else self.accelerator.autocast():
+        with self.accelerator.autocast():
             logits = self.model(ids.to(device, non_blocking=True))
         loss = self.loss(logits, *(part.to(device, non_blocking=True) for part in wanted))
         # Gradients are averaged over processes; one with fewer texts of the batch must count less.
