@@ -58,7 +58,7 @@ class FastText(Peer):
         self,
         characters: bool = False,  # character n-grams of 2 to 6 beside the words
         epochs: int = 5,
-        threads: int = 2,  # with one thread the same seed gives the same model
+        threads: int = 1,  # with one thread the same seed gives the same model
     ):
         self.name = "fastText, character n-grams" if characters else "fastText, word bigrams"
         self.options = {"minn": 2, "maxn": 6} if characters else {}
@@ -212,6 +212,8 @@ class Trained(Peer):
         "Predict the ratings of texts."
         ids, offsets = self.model.encoder.flat(list(texts))
         split = EncodedSplit(ids, offsets, np.zeros(len(texts), np.int64))
-        return predict(
-            self.model, Batches(split, self.model.encoder, self.model.classes, BatchOptions(), shuffle=False)
+        batches = Batches(
+            split, self.model.encoder, self.model.classes, BatchOptions(batch_characters=12_000), shuffle=False
         )
+        with torch.autocast("cpu", torch.bfloat16):  # as in training
+            return predict(self.model, batches)

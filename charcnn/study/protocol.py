@@ -20,7 +20,7 @@ from .disturbances import DISTURBANCES
 from .peers import Peer, Trained
 from ..train.batches import targets_of
 from ..train.evaluation import evaluate
-from ..train.model import build_model, load_model
+from ..train.model import ReviewModel, build_model, load_model
 from ..train.training import build_options, train
 
 # %% ../../nbs/study/02_protocol.ipynb #78fccde2
@@ -78,7 +78,8 @@ def measure_exported(
 def train_and_measure(
     name: str,  # of the row
     dataset: DatasetDict,
-    model: dict,  # arguments of the architecture, see configs/models/
+    model: dict
+    | ReviewModel,  # arguments of the architecture, see configs/models/; or a network that has learnt something
     options: dict,  # of training, see `charcnn.train.training`
     folder: str | Path,  # of the run
     teacher: np.ndarray | None = None,  # logits of a larger model for the rows of `train`
@@ -86,7 +87,8 @@ def train_and_measure(
 ) -> tuple[dict[str, float | str], Peer]:  # the row, and the trained model
     "Train a network and measure it; macro-F1 with 10 % of the characters mistyped, and of the first 20, is measured too."
     chosen = build_options(options)
-    best = train(dataset, build_model(model, seed=chosen.seed), folder, chosen, teacher=teacher, progress=progress)
+    network = build_model(model, seed=chosen.seed) if isinstance(model, dict) else model
+    best = train(dataset, network, folder, chosen, teacher=teacher, progress=progress)
     history = json.loads((Path(folder) / "history.json").read_text(encoding="utf-8"))
     trained = Trained(load_model(best), name)
     row = measure_exported(trained, dataset["validation"])

@@ -138,8 +138,9 @@ class Convolution(nn.Conv2d):
         super().__init__(inputs, outputs, (1, kernel), (1, stride), (0, kernel // 2), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, inputs, 1, L) -> (B, outputs, 1, L/stride)
-        # In bf16, oneDNN leaves gradients of convolutions over fewer places than the kernel has partly unwritten.
-        if self.training and x.shape[-1] < self.kernel_size[1]:
+        # In bf16, oneDNN leaves gradients of convolutions over fewer places than they reach partly unwritten.
+        reach = (self.kernel_size[1] - 1) * self.dilation[1] + 1
+        if self.training and x.shape[-1] < reach:
             with torch.autocast(x.device.type, enabled=False):
                 return super().forward(x.float())
         return super().forward(x)

@@ -52,7 +52,7 @@ class TrainingOptions:
     schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
     warmup: float = 0.1  # share of the steps in which one_cycle rises
     step_epochs: int = 3  # epochs after which `step` halves the learning rate
-    loss: Literal["cross_entropy", "focal", "ordinal"] = "cross_entropy"
+    loss: Literal["cross_entropy", "focal", "ordinal", "mixup"] = "cross_entropy"
     focal_gamma: float = 2.0  # how little the focal loss cares for what is easy
     label_smoothing: float = 0.05
     teacher_weight: float = 0.7  # how much a teacher's probabilities count beside the ratings, if there is a teacher
@@ -70,7 +70,7 @@ class TrainingOptions:
     def __post_init__(self):
         for name, allowed in (
             ("optimizer", ("adamw", "sgd")), ("schedule", ("one_cycle", "cosine", "step", "constant")),
-            ("loss", ("cross_entropy", "focal", "ordinal")), ("prior", ("natural", "balanced")), ("precision", ("no", "bf16", "fp16")),
+            ("loss", ("cross_entropy", "focal", "ordinal", "mixup")), ("prior", ("natural", "balanced")), ("precision", ("no", "bf16", "fp16")),
         ):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}")
@@ -104,8 +104,9 @@ def build_options(
 
 # %% ../../nbs/train/06_training.ipynb #9079269d
 class ClassificationLoss(nn.Module):
-    """Cross-entropy, with weights and shown frequencies of classes; less of it where it is easy (focal, arXiv 1708.02002), or
-    more of it the more classes lie between (ordinal: the squared earth mover's distance is added, arXiv 1611.05916)."""
+    """Cross-entropy, with weights and shown frequencies of classes; less of it where it is easy (focal, arXiv 1708.02002),
+    more of it the more classes lie between (ordinal: the squared earth mover's distance is added, arXiv 1611.05916), or of
+    texts mixed in pairs before the last, linear layer (mixup, arXiv 1905.08941; alpha is 0.2)."""
 
     def __init__(
         self,
@@ -126,6 +127,7 @@ class ClassificationLoss(nn.Module):
         self.register_buffer("weights", weights if options.class_weights else None)
         self.gamma = options.focal_gamma if options.loss == "focal" else 0.0
         self.ordinal = options.loss == "ordinal"
+        self.mixes = torch.distributions.Beta(0.2, 0.2) if options.loss == "mixup" else None
         self.smoothing = options.label_smoothing
 
     @staticmethod
@@ -143,6 +145,10 @@ class ClassificationLoss(nn.Module):
             taught = torch.where(taught.isnan(), rated, taught)  # a text that the teacher has not read
             weight = torch.where(targets == UNRATED, 1.0, self.teacher_weight)[:, None]  # a text that nobody has rated
             wanted = weight * taught + (1 - weight) * rated
+        if self.mixes:  # behind a linear layer, mixed texts have mixed logits
+            wanted = wanted if teacher is not None else F.one_hot(targets, logits.shape[1]).float()
+            part, other = self.mixes.sample().item(), torch.randperm(len(logits), device=logits.device)
+            logits, wanted = (part * given + (1 - part) * given[other] for given in (logits, wanted))
         losses = F.cross_entropy(logits, wanted, self.weights, label_smoothing=self.smoothing, reduction="none")
         if self.gamma:
             chance = logits.softmax(-1).gather(1, targets[:, None])[:, 0]
