@@ -117,7 +117,7 @@ def rounded(
 ) -> ReviewModel:  # the same model
     "Round the tables of n-grams to half precision, in which they are served."
     for tables in (part for part in model.modules() if isinstance(part, NgramVotes)):
-        tables.half().float()
+        tables.table.half().float()
     return model
 
 
@@ -135,7 +135,7 @@ def export_onnx(
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
     example = torch.full((2, 64), PADDING + 2, dtype=torch.int32)
     for tables in (part for part in served.modules() if isinstance(part, NgramVotes)):
-        tables.half()  # half the megabytes; `rounded` has made sure that no value changes
+        tables.table.half()  # half the megabytes; `rounded` has made sure that no value changes
     torch.onnx.export(
         served, (example,), str(file), input_names=["ids"], output_names=names,
         dynamic_shapes={"ids": {0: batch, 1: length}}, dynamo=True, external_data=False, verbose=False, optimize=True,

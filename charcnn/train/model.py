@@ -14,6 +14,7 @@ import pkgutil
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import yaml
@@ -46,6 +47,14 @@ class ReviewModel(
         own = {"architecture": type(self).__name__, "encoder": self.encoder.to_config(), "classes": self.classes}
         config = {**self._hub_mixin_config, **own, **(config or {})}
         return super().save_pretrained(save_directory, config=config, **options)
+
+    def look_over(
+        self,
+        ids: np.ndarray,  # ids of texts behind each other
+        offsets: np.ndarray,  # where each text begins, `[texts + 1]`
+        targets: np.ndarray,  # class of each text, `[texts]`
+    ) -> None:
+        "Take from training texts what has to be known before training; most models need nothing."
 
     @property
     def parameters_count(self) -> int:
@@ -174,9 +183,16 @@ class ResidualBlock(nn.Module):
 
 # %% ../../nbs/train/03_model.ipynb #0901626a
 class NgramVotes(nn.Module):
-    "Votes of character n-grams, looked up in a hashed table. Source of the hashed table: arXiv 1607.04606, section 3.2."
+    """Votes of character n-grams, looked up in a hashed table.
+
+    Source: arXiv 1607.04606, section 3.2, for the table; Yang and Pedersen, ICML 1997, for choosing what is in it.
+    """
 
     SCALE = 8.0  # the table begins at zero; scaled, its entries move fast enough at the network's learning rate
+    MARKS = (
+        2**24
+    )  # whole numbers that float32 holds exactly; owners are floats so that averaging leaves them as they are
+    ANYBODY, NOBODY = -1, 2**24
 
     def __init__(
         self,
@@ -189,19 +205,49 @@ class NgramVotes(nn.Module):
         self.ngrams, self.dropout = tuple(ngrams), dropout
         self.table = nn.Embedding(buckets, 1 + classes)  # how much an n-gram counts, and its votes
         nn.init.zeros_(self.table.weight)
+        self.register_buffer("owners", torch.full((buckets,), float(self.ANYBODY)))  # the mark of each row's n-gram
         generator = torch.Generator().manual_seed(1)
         self.factors = torch.randint(1, 2**31, (max(ngrams) + 1,), generator=generator).tolist()
 
     def rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N, L), (B, N, L)
-        "Which row each n-gram has, by the character it begins at, and whether it lies within the text."
-        ids, hashed, rows, known = ids.long(), 0, [], []
+        "Which row each n-gram is hashed to, by the character it begins at, and whether it is in the text and the row's owner."
+        ids, hashed, found, known = ids.long(), 0, [], []
         for place in range(max(self.ngrams)):
             later = F.pad(ids, (0, place))[:, place:]
             hashed = hashed + later * self.factors[place]
             if place + 1 in self.ngrams:
-                rows.append((hashed + place * self.factors[-1]) % self.table.num_embeddings)
+                found.append(hashed + place * self.factors[-1])
                 known.append(later != PADDING)
-        return torch.stack(rows, 1), torch.stack(known, 1)
+        found, size = torch.stack(found, 1), self.table.num_embeddings
+        rows, marks = found % size, found // size % self.MARKS
+        owners = self.owners[rows]
+        return rows, torch.stack(known, 1) & ((owners == marks) | (owners == self.ANYBODY))
+
+    def choose(
+        self,
+        ids: np.ndarray,  # ids of texts behind each other
+        offsets: np.ndarray,  # where each text begins, `[texts + 1]`
+        targets: np.ndarray,  # class of each text, `[texts]`
+        least: int = 3,  # how often an n-gram must be there
+    ) -> None:
+        "Give each row to the n-gram whose frequency depends most on the class (chi-squared), of those hashed to it."
+        text, ids = np.repeat(np.arange(len(targets)), np.diff(offsets)), ids.astype(np.int64)
+        size, shares = self.table.num_embeddings, np.bincount(targets[text]) / max(1, len(text))
+        owners, best = np.full(size, float(self.NOBODY), np.float32), np.zeros(size)
+        for length in self.ngrams:
+            count = max(0, len(ids) - length + 1)
+            within = text[:count] == text[length - 1 :]
+            hashed = sum(ids[place : place + count][within] * self.factors[place] for place in range(length))
+            found, which = np.unique(hashed + (length - 1) * self.factors[-1], return_inverse=True)
+            seen = which * len(shares) + targets[text[:count][within]]
+            seen = np.bincount(seen, minlength=len(found) * len(shares)).reshape(-1, len(shares))
+            expected = seen.sum(1, keepdims=True) * np.maximum(shares, 1e-9)
+            telling = ((seen - expected) ** 2 / expected).sum(1) * (seen.sum(1) >= least)
+            order = np.argsort(telling, kind="stable")  # where a row is written to more than once, the last one stays
+            order = order[telling[order] > best[found[order] % size]]
+            rows = found[order] % size
+            owners[rows], best[rows] = found[order] // size % self.MARKS, telling[order]
+        self.owners.copy_(torch.from_numpy(owners))
 
     def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N * L), (B, N * L, 1 + classes)
         "How much each n-gram counts in this text, and its row of the table."
@@ -251,6 +297,7 @@ class CharCNN(ReviewModel):
         ngrams: tuple[int, ...] = (3, 5, 8),  # lengths of the n-grams that vote beside the network; none: no table
         buckets: int = 90_001,  # rows of their table
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
+        ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
         super().__init__(encoder or Encoder(), classes)
@@ -270,7 +317,13 @@ class CharCNN(ReviewModel):
         if ngrams and (min(ngrams) < 1 or buckets < 1):
             raise ValueError(f"ngrams {list(ngrams)} and buckets={buckets} must be at least 1")
         self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout) if ngrams else None
+        self.ngram_choice = ngram_choice
         self.to(memory_format=torch.channels_last)
+
+    def look_over(self, ids: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -> None:
+        "Choose the n-grams of the table, unless that was done before."
+        if self.votes is not None and self.ngram_choice and (self.votes.owners == NgramVotes.ANYBODY).all():
+            self.votes.choose(ids, offsets, targets)
 
     def features(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, L/s, C), (B, L/s)
         "Describe each place of the text; a place covers `2 ** stages` characters."

@@ -314,6 +314,9 @@ def train(
         raise ValueError(
             f"{unrated:,} texts of `train` have no rating; give the logits of a teacher for them, or leave them out"
         )
+    if not (folder / "checkpoints" / "latest").is_file():
+        some = np.flatnonzero(encoded["train"].targets != UNRATED)[:60_000]
+        model.look_over(*encoded["train"].rows(some), encoded["train"].targets[some])
     if teacher is not None:
         encoded["train"] = replace(encoded["train"], teacher=teacher)
     run = _Run(accelerator, model, encoded, np.array(dataset["validation"]["rating"]), folder, options)
