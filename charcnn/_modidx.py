@@ -788,6 +788,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'charcnn/train/teacher.py'),
                                        'charcnn.train.teacher.find_pretrained': ( 'train/teacher.html#find_pretrained',
                                                                                   'charcnn/train/teacher.py'),
+                                       'charcnn.train.teacher.linear_logits': ( 'train/teacher.html#linear_logits',
+                                                                                'charcnn/train/teacher.py'),
                                        'charcnn.train.teacher.taught_split': ( 'train/teacher.html#taught_split',
                                                                                'charcnn/train/teacher.py'),
                                        'charcnn.train.teacher.teacher_logits': ( 'train/teacher.html#teacher_logits',

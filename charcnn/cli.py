@@ -214,7 +214,7 @@ def train(
     shown, logits = splits, None
     if teacher:
         shown = DatasetDict(splits)
-        shown["train"], logits = taught_split(teacher, splits["train"], fragments, chosen.seed, progress)
+        shown["train"], logits = taught_split(teacher, splits["train"], fragments, seed=chosen.seed, progress=progress)
     best = train_model(
         shown, network, run, chosen, load_settings().tracking, fingerprint(splits), logits, progress=progress
     )
