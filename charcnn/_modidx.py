@@ -664,6 +664,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'charcnn/train/export.py'),
                                       'charcnn.train.export.Calibration.probabilities': ( 'train/export.html#calibration.probabilities',
                                                                                           'charcnn/train/export.py'),
+                                      'charcnn.train.export.Calibration.scale': ( 'train/export.html#calibration.scale',
+                                                                                  'charcnn/train/export.py'),
                                       'charcnn.train.export.ServedModel': ('train/export.html#servedmodel', 'charcnn/train/export.py'),
                                       'charcnn.train.export.ServedModel.__init__': ( 'train/export.html#servedmodel.__init__',
                                                                                      'charcnn/train/export.py'),

@@ -69,9 +69,9 @@ BETWEEN = [
 
 # What the bundled model still gets wrong, by test. Each is expected to fail: a model that gets it right must leave this list.
 MISSES = {
-    "good": ("not bad at all", "Five stars from me"),
-    "beginnings": ("I was sceptical at first, but it turned out to be fantastic",),
-    "neutral": ("asdf",),
+    "good": (),
+    "beginnings": ("Couldn't be happier", "They solved my problem within minutes, great support"),
+    "neutral": (),
 }
 
 

@@ -38,10 +38,18 @@ class Calibration:
 
     temperature: float = 1.0  # what the logits are divided by
     bias: tuple[float, ...] = (0.0, 0.0, 0.0)  # what is added to the logits of bad, average and good
+    cap: float = 0.0  # how far the logits of a text lie apart at most, before the bias; 0: no matter how far
+
+    def scale(self, logits: Tensor) -> Tensor:  # (B, classes) -> (B, 1)
+        "What the logits of each text are multiplied by. Source of the soft cap: arXiv 2408.00118, section 2."
+        if not self.cap:
+            return torch.full_like(logits[:, :1], 1 / self.temperature)
+        apart = (logits.amax(-1, keepdim=True) - logits.amin(-1, keepdim=True)).clamp(min=1e-6)
+        return self.cap * torch.tanh(apart / (self.temperature * self.cap)) / apart
 
     def __call__(self, logits: Tensor) -> Tensor:  # (B, classes) -> (B, classes)
         of_classes = [self.bias[label] for label in LABEL_OF_CLASS[logits.shape[-1]]]
-        return logits / self.temperature + torch.tensor(of_classes, dtype=logits.dtype)
+        return logits * self.scale(logits) + torch.tensor(of_classes, dtype=logits.dtype)
 
     def probabilities(
         self,
@@ -61,21 +69,29 @@ def fit_calibration(
     values, labels = torch.tensor(logits[rows], dtype=torch.float64), torch.tensor(truth[rows], dtype=torch.long)
     of_class = torch.tensor(LABEL_OF_CLASS[logits.shape[1]])
     members = nn.functional.one_hot(of_class, 3).bool()  # (classes, 3)
-    logarithm, bias = torch.zeros((), dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    apart = (values.amax(1, keepdim=True) - values.amin(1, keepdim=True)).clamp(min=1e-6)
+    start, bias = torch.tensor([0.0, 2.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    logarithms = start.clone()  # of the temperature and the cap
     optimizer = torch.optim.LBFGS(
-        [logarithm.requires_grad_(), bias.requires_grad_()], max_iter=200, line_search_fn="strong_wolfe"
+        [logarithms.requires_grad_(), bias.requires_grad_()], max_iter=200, line_search_fn="strong_wolfe"
     )
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        chances = (values / logarithm.exp() + bias[of_class]).log_softmax(-1)
+        temperature, cap = logarithms.exp()
+        scaled = values * (cap * torch.tanh(apart / (temperature * cap)) / apart)
+        chances = (scaled + bias[of_class]).log_softmax(-1)
         of_true_label = chances.masked_fill(~members.T[labels], -torch.inf).logsumexp(-1)
-        (value := -of_true_label.mean() + 1e-6 * bias.square().sum()).backward()  # the sum of the three is free
+        free = (
+            bias.square().sum() + (logarithms - start).square().sum()
+        )  # what the texts leave open stays near the start
+        (value := -of_true_label.mean() + 1e-6 * free).backward()
         return value
 
     optimizer.step(loss)
     # Labels told apart without an error would drive the temperature to 0.
-    return Calibration(logarithm.exp().clamp(0.05, 20).item(), tuple((bias - bias.mean()).tolist()))
+    temperature, cap = logarithms.exp().clamp(0.05, 20).tolist()
+    return Calibration(temperature, tuple((bias - bias.mean()).tolist()), cap)
 
 # %% ../../nbs/train/07_export.ipynb #f61ea7f6
 def cross_calibrated(
@@ -109,7 +125,9 @@ class ServedModel(nn.Module):
         if not self.explains:
             return (self.calibration(self.model(ids)).softmax(-1),)
         logits, contributions = self.model.forward_with_contributions(ids)
-        return self.calibration(logits).softmax(-1), contributions / self.calibration.temperature
+        known = (ids != PADDING).float()
+        shared = self.model.margin_bias() * known / known.sum(1, keepdim=True).clamp(min=1)  # it is scaled with them
+        return self.calibration(logits).softmax(-1), (contributions + shared) * self.calibration.scale(logits)
 
 
 def rounded(
@@ -262,9 +280,7 @@ def export(
             probabilities, ratings, [s or "unknown" for s in split["source"]]
         )
     if hasattr(model, "margin_bias"):
-        config["bias"] = (
-            model.margin_bias().item() / calibration.temperature + calibration.bias[2] - calibration.bias[0]
-        )
+        config["bias"] = calibration.bias[2] - calibration.bias[0]
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part, config=config)
