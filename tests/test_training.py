@@ -108,7 +108,7 @@ def test_texts_of_a_few_characters_do_not_break_a_run_in_bf16(tmp_path):
     "Seen with oneDNN: convolutions over a single place had gradients that were never written, up to 1e38."
     rows = Dataset.from_dict({"text": ["ok", "bad", "good", "so so"] * 300, "rating": [3, 1, 5, 3] * 300})
     splits = DatasetDict(train=rows, validation=rows.select(range(8)))
-    options = TrainingOptions(epochs=4, average=0.0, precision="bf16")
+    options = TrainingOptions(epochs=10, average=0.0, precision="bf16")
     best = train(splits, build_model({}), tmp_path, options, progress=False)
     assert all(np.isfinite(value).all() for value in load_file(best / "model.safetensors").values())
     assert history(tmp_path)[-1]["natural"]["accuracy"] == 1
