@@ -211,17 +211,15 @@ class NgramVotes(nn.Module):
 
     def rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N, L), (B, N, L)
         "Which row each n-gram is hashed to, by the character it begins at, and whether it is in the text and the row's owner."
-        ids, hashed, found, known = ids.long(), 0, [], []
-        for place in range(max(self.ngrams)):
-            later = F.pad(ids, (0, place))[:, place:]
-            hashed = hashed + later * self.factors[place]
-            if place + 1 in self.ngrams:
-                found.append(hashed + place * self.factors[-1])
-                known.append(later != PADDING)
-        found, size = torch.stack(found, 1), self.table.num_embeddings
-        rows, marks = found % size, found // size % self.MARKS
-        owners = self.owners[rows]
-        return rows, torch.stack(known, 1) & ((owners == marks) | (owners == self.ANYBODY))
+        (texts, length), longest, device = ids.shape, max(self.ngrams), ids.device
+        # Made anew each time: as buffers, these whole numbers would be averaged with the weights and rounded.
+        factors, ends = (torch.tensor(numbers, device=device) for numbers in (self.factors, [n - 1 for n in self.ngrams]))
+        places = torch.arange(longest, device=device)[:, None] + torch.arange(length, device=device)
+        later = F.pad(ids, (0, longest - 1)).index_select(1, places.flatten()).view(texts, longest, length)
+        hashed = (later * factors[:-1, None]).cumsum(1).index_select(1, ends) + (ends * factors[-1])[:, None]
+        rows, marks = hashed % self.table.num_embeddings, hashed % self.MARKS
+        owners = F.embedding(rows, self.owners[:, None]).squeeze(-1)
+        return rows, (later.index_select(1, ends) != PADDING) & ((owners == marks) | (owners == self.ANYBODY))
 
     def choose(
         self,
@@ -246,7 +244,7 @@ class NgramVotes(nn.Module):
             order = np.argsort(telling, kind="stable")  # where a row is written to more than once, the last one stays
             order = order[telling[order] > best[found[order] % size]]
             rows = found[order] % size
-            owners[rows], best[rows] = found[order] // size % self.MARKS, telling[order]
+            owners[rows], best[rows] = found[order] % self.MARKS, telling[order]
         self.owners.copy_(torch.from_numpy(owners))
 
     def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N * L), (B, N * L, 1 + classes)
@@ -277,7 +275,7 @@ class NgramVotes(nn.Module):
 
 # %% ../../nbs/train/03_model.ipynb #17e3fc6c
 class CharCNN(ReviewModel):
-    "A small residual network over characters with attention pooling and a linear head."
+    "A small convolutional network over characters with attention pooling, a linear head and votes of n-grams."
 
     block: ClassVar[type[nn.Module]] = ResidualBlock  # what a stage has after its first convolution
 
@@ -289,13 +287,13 @@ class CharCNN(ReviewModel):
         classes: int = 5,  # 5 ratings, 3 labels, or 2: bad and good
         embedding: int = 32,  # numbers that describe a character
         widths: tuple[int, ...] = (64, 96, 192, 256),  # channels of each stage; a stage halves the length
-        depths: tuple[int, ...] = (0, 1, 1, 1),  # residual convolutions in each stage
+        depths: tuple[int, ...] = (0, 0, 0, 0),  # residual convolutions in each stage
         first_kernel: int = 5,  # characters under the first convolution, odd
         kernel: int = 3,  # places under all others, odd
         heads: int = 4,  # attention heads
         dropout: float = 0.1,  # of features before pooling and of pooled features
         ngrams: tuple[int, ...] = (3, 5, 8),  # lengths of the n-grams that vote beside the network; none: no table
-        buckets: int = 90_001,  # rows of their table
+        buckets: int = 147_997,  # rows of their table
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
     ):
