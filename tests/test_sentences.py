@@ -67,26 +67,13 @@ BETWEEN = [
     "three stars",
 ]
 
-# What the bundled model still gets wrong, by test. Each is expected to fail: a model that gets it right must leave this list.
-MISSES = {
-    "good": (),
-    "beginnings": ("Couldn't be happier", "They solved my problem within minutes, great support"),
-    "neutral": (),
-}
-
-
-def cases(test: str, *texts: str) -> list:
-    "The texts, those marked that the bundled model is known to miss."
-    known = pytest.mark.xfail(strict=True, reason="a known miss of the bundled model")
-    return [pytest.param(text, marks=known) if text in MISSES[test] else text for text in texts]
-
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
     return Scorer()
 
 
-@pytest.mark.parametrize("text", cases("good", *GOOD))
+@pytest.mark.parametrize("text", GOOD)
 def test_praise_is_good(scorer, text):
     assert scorer(text).label == "good" and scorer(text).rating >= 4
 
@@ -101,7 +88,7 @@ def test_a_mixed_review_is_in_between(scorer, text):
     assert 0.2 < scorer(text).score < 0.75 and scorer(text).rating in (2, 3, 4)
 
 
-@pytest.mark.parametrize("text", cases("beginnings", *GOOD, *BAD))
+@pytest.mark.parametrize("text", GOOD + BAD)
 def test_the_score_of_a_typed_beginning_does_not_jump_to_the_other_side(scorer, text):
     "Once three quarters are typed, the words that decide are mostly there."
     late = [text[:end] for end in range(len(text) * 3 // 4, len(text) + 1)]
@@ -113,9 +100,7 @@ def test_nothing_is_neutral(scorer, text):
     assert scorer(text).score == 0.5
 
 
-@pytest.mark.parametrize(
-    "text", cases("neutral", "x", "asdf", "123", "???", "lorem ipsum dolor", "The", "I", "My order")
-)
+@pytest.mark.parametrize("text", ["x", "asdf", "123", "???", "lorem ipsum dolor", "The", "I", "My order"])
 def test_noise_and_first_words_stay_near_neutral(scorer, text):
     assert 0.25 < scorer(text).score < 0.8
 

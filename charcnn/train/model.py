@@ -213,7 +213,9 @@ class NgramVotes(nn.Module):
         "Which row each n-gram is hashed to, by the character it begins at, and whether it is in the text and the row's owner."
         (texts, length), longest, device = ids.shape, max(self.ngrams), ids.device
         # Made anew each time: as buffers, these whole numbers would be averaged with the weights and rounded.
-        factors, ends = (torch.tensor(numbers, device=device) for numbers in (self.factors, [n - 1 for n in self.ngrams]))
+        factors, ends = (
+            torch.tensor(numbers, device=device) for numbers in (self.factors, [n - 1 for n in self.ngrams])
+        )
         places = torch.arange(longest, device=device)[:, None] + torch.arange(length, device=device)
         later = F.pad(ids, (0, longest - 1)).index_select(1, places.flatten()).view(texts, longest, length)
         hashed = (later * factors[:-1, None]).cumsum(1).index_select(1, ends) + (ends * factors[-1])[:, None]
