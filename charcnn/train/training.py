@@ -138,23 +138,21 @@ class ClassificationLoss(nn.Module):
     def forward(
         self, logits: Tensor, targets: Tensor, teacher: Tensor | None = None
     ) -> Tensor:  # (B, classes), (B), (B, classes) -> ()
-        logits, wanted = logits.float() + self.adjustment, targets
+        logits = logits.float() + self.adjustment
+        wanted = rated = F.one_hot(targets.clamp(min=0), logits.shape[1]).float()
         if teacher is not None:
-            rated = F.one_hot(targets.clamp(min=0), logits.shape[1]).float()
             taught = (teacher + self.of_teacher).softmax(-1)
             taught = torch.where(taught.isnan(), rated, taught)  # a text that the teacher has not read
             weight = torch.where(targets == UNRATED, 1.0, self.teacher_weight)[:, None]  # a text that nobody has rated
             wanted = weight * taught + (1 - weight) * rated
         if self.mixes:  # behind a linear layer, mixed texts have mixed logits
-            wanted = wanted if teacher is not None else F.one_hot(targets, logits.shape[1]).float()
             part, other = self.mixes.sample().item(), torch.randperm(len(logits), device=logits.device)
             logits, wanted = (part * given + (1 - part) * given[other] for given in (logits, wanted))
         losses = F.cross_entropy(logits, wanted, self.weights, label_smoothing=self.smoothing, reduction="none")
         if self.gamma:
-            chance = logits.softmax(-1).gather(1, targets[:, None])[:, 0]
+            chance = (logits.softmax(-1) * wanted).sum(-1)
             losses = losses * (1 - chance) ** self.gamma
         if self.ordinal:
-            wanted = wanted if teacher is not None else F.one_hot(targets, logits.shape[1]).float()
             losses = losses + (logits.softmax(-1) - wanted).cumsum(-1).square().sum(-1)
         return losses.mean()
 
