@@ -205,7 +205,9 @@ class NgramVotes(nn.Module):
         self.ngrams, self.dropout = tuple(ngrams), dropout
         self.table = nn.Embedding(buckets, 1 + classes)  # how much an n-gram counts, and its votes
         nn.init.zeros_(self.table.weight)
-        self.register_buffer("owners", torch.full((buckets,), float(self.ANYBODY)))  # the mark of each row's n-gram
+        self.register_buffer(
+            "owner_marks", torch.full((buckets,), float(self.ANYBODY))
+        )  # the mark of each row's n-gram
         generator = torch.Generator().manual_seed(1)
         self.factors = torch.randint(1, 2**31, (max(ngrams) + 1,), generator=generator).tolist()
 
@@ -220,7 +222,7 @@ class NgramVotes(nn.Module):
         later = F.pad(ids, (0, longest - 1)).index_select(1, places.flatten()).view(texts, longest, length)
         hashed = (later * factors[:-1, None]).cumsum(1).index_select(1, ends) + (ends * factors[-1])[:, None]
         rows, marks = hashed % self.table.num_embeddings, hashed % self.MARKS
-        owners = F.embedding(rows, self.owners[:, None]).squeeze(-1)
+        owners = F.embedding(rows, self.owner_marks[:, None]).squeeze(-1)
         return rows, (later.index_select(1, ends) != PADDING) & ((owners == marks) | (owners == self.ANYBODY))
 
     def choose(
@@ -247,7 +249,7 @@ class NgramVotes(nn.Module):
             order = order[telling[order] > best[found[order] % size]]
             rows = found[order] % size
             owners[rows], best[rows] = found[order] % self.MARKS, telling[order]
-        self.owners.copy_(torch.from_numpy(owners))
+        self.owner_marks.copy_(torch.from_numpy(owners))
 
     def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N * L), (B, N * L, 1 + classes)
         "How much each n-gram counts in this text, and its row of the table."
@@ -322,7 +324,7 @@ class CharCNN(ReviewModel):
 
     def look_over(self, ids: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -> None:
         "Choose the n-grams of the table, unless that was done before."
-        if self.votes is not None and self.ngram_choice and (self.votes.owners == NgramVotes.ANYBODY).all():
+        if self.votes is not None and self.ngram_choice and (self.votes.owner_marks == NgramVotes.ANYBODY).all():
             self.votes.choose(ids, offsets, targets)
 
     def features(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, L/s, C), (B, L/s)
@@ -441,7 +443,7 @@ def load_model(
     folder: str | Path,  # a model folder with config.json and model.safetensors, or the id of a Hub repository
     revision: str | None = None,  # branch, tag or commit of that repository
 ) -> ReviewModel:  # in evaluation mode
-    "Load a trained model. Raises `ValueError` if the folder holds no model of a known architecture."
+    "Load a trained model. Raises `ValueError` if the folder holds no model of a known architecture and this version."
     from huggingface_hub import hf_hub_download
 
     local = Path(folder) / "config.json"
@@ -451,4 +453,7 @@ def load_model(
     name = json.loads(Path(file).read_text(encoding="utf-8")).get("architecture")
     if name not in ARCHITECTURES:
         raise ValueError(f"{file}: architecture {name!r} is not one of {', '.join(ARCHITECTURES)}")
-    return pkgutil.resolve_name(ARCHITECTURES[name]).from_pretrained(folder, revision=revision, strict=True)
+    try:
+        return pkgutil.resolve_name(ARCHITECTURES[name]).from_pretrained(folder, revision=revision, strict=True)
+    except RuntimeError as e:  # weights are missing, left over or of another shape
+        raise ValueError(f"{folder}: its weights are not those of this version's {name}; train it again. {e}") from e
