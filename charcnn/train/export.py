@@ -69,7 +69,6 @@ def fit_calibration(
     values, labels = torch.tensor(logits[rows], dtype=torch.float64), torch.tensor(truth[rows], dtype=torch.long)
     of_class = torch.tensor(LABEL_OF_CLASS[logits.shape[1]])
     members = nn.functional.one_hot(of_class, 3).bool()  # (classes, 3)
-    apart = (values.amax(1, keepdim=True) - values.amin(1, keepdim=True)).clamp(min=1e-6)
     start, bias = torch.tensor([0.0, 2.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     logarithms = start.clone()  # of the temperature and the cap
     optimizer = torch.optim.LBFGS(
@@ -79,7 +78,7 @@ def fit_calibration(
     def loss() -> Tensor:
         optimizer.zero_grad()
         temperature, cap = logarithms.exp()
-        scaled = values * (cap * torch.tanh(apart / (temperature * cap)) / apart)
+        scaled = values * Calibration(temperature, cap=cap).scale(values)
         chances = (scaled + bias[of_class]).log_softmax(-1)
         of_true_label = chances.masked_fill(~members.T[labels], -torch.inf).logsumexp(-1)
         free = (
