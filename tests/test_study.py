@@ -50,9 +50,12 @@ def study(folder: Path, notebook: str, *more: str) -> None:
 
 
 def test_peers(folder):
-    study(folder, "10_peers", f"folder={folder}/results")
+    options = "options={epochs: 1, batches: {batch_characters: 4000}}"
+    study(folder, "15_zhang", f"results={folder}/zhang.csv", f"run={folder}/zhang", "rows=64", options)
+    assert list(pd.read_csv(folder / "zhang.csv")["rows"]) == [64]
+    study(folder, "10_peers", f"folder={folder}/results", f"trained={{ZhangCNN small: {folder}/zhang}}")
     first = pd.read_csv(folder / "results/peers.csv")
-    assert len(first) == 7 and set(pd.read_csv(folder / "results/robustness.csv")["model"]) == set(first["model"])
+    assert len(first) == 8 and set(pd.read_csv(folder / "results/robustness.csv")["model"]) == set(first["model"])
     assert (
         first["macro_f1"].between(0, 1).all() and first.set_index("model")["macro_f1"]["TF-IDF, words and pairs"] > 0.9
     )
@@ -74,12 +77,11 @@ def test_search_goes_on_where_it_stopped(folder):
         ("11_learning_curves", ("sizes=[100, 0]", "reviews_seen=300", f"model={TINY}", f"options={QUICK}")),
         ("12_domains", ("groups={food: [yelp], health: [drugs]}", f"model={TINY}", f"options={QUICK}")),
         ("13_errors", ()),
-        ("15_zhang", ("rows=64", "options={epochs: 1, batches: {batch_characters: 4000}}")),
     ],
 )
 def test_the_others_run(folder, notebook, more):
     places = () if notebook == "13_errors" else (f"results={folder}/{notebook}.csv",)
-    runs = {"15_zhang": (f"run={folder}/zhang",), "13_errors": ()}.get(notebook, (f"runs={folder}/{notebook}",))
+    runs = () if notebook == "13_errors" else (f"runs={folder}/{notebook}",)
     study(folder, notebook, *places, *runs, *more)
     if places:
         assert len(pd.read_csv(folder / f"{notebook}.csv"))

@@ -73,12 +73,14 @@ def evaluate_groups(
     probabilities: np.ndarray,  # `[texts, classes]`, from bad to good
     ratings: np.ndarray,  # what people gave, 1-5, `[texts]`
     groups: Sequence[str],  # where each text comes from
+    balanced: bool = False,  # with all labels of a group equally frequent
 ) -> dict[str, dict]:
     "Measure each group of texts by itself, the largest first."
     groups = np.asarray(groups, dtype=str)
     names, counts = np.unique(groups, return_counts=True)
     order = names[np.argsort(-counts, kind="stable")]
-    return {str(name): evaluate(probabilities[groups == name], ratings[groups == name]) for name in order}
+    chosen = {str(name): groups == name for name in order}
+    return {name: evaluate(probabilities[rows], ratings[rows], balanced) for name, rows in chosen.items()}
 
 # %% ../../nbs/train/04_evaluation.ipynb #9834c369
 def evaluate_scorer(

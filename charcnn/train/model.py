@@ -85,12 +85,11 @@ class OneHotConv(nn.Module):
         self.register_buffer("known", known, persistent=False)
 
     def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, features, L - kernel + 1)
-        weight, kernel = self.weight * self.known, len(self.weight)
-        length = ids.shape[1] - kernel + 1
-        total, ids = self.bias, ids.int()
-        for place in range(kernel):
-            total = total + F.embedding(ids[:, place : place + length], weight[place])  # (B, L', features)
-        return total.transpose(1, 2)
+        kernel, size, features = self.weight.shape
+        rows = torch.cat([(self.weight * self.known).flatten(0, 1), self.bias[None]])
+        picked = ids.unfold(1, kernel, 1) + size * torch.arange(kernel, device=ids.device)  # (B, L', kernel)
+        picked = F.pad(picked, (0, 1), value=kernel * size).flatten(0, 1)  # the bias is one more row, picked everywhere
+        return F.embedding_bag(picked, rows, mode="sum").view(len(ids), -1, features).transpose(1, 2)
 
 
 class ZhangCNN(ReviewModel):
@@ -117,15 +116,16 @@ class ZhangCNN(ReviewModel):
         if size not in self.WIDTHS:
             raise ValueError(f"size={size!r} is not one of {', '.join(self.WIDTHS)}")
         features, units, deviation = self.WIDTHS[size]
-        length = (self.encoder.max_length - 96) // 27
-        if length < 1:
+        self.columns = (self.encoder.max_length - 96) // 27  # that the convolutions leave
+        if self.columns < 1:
             raise ValueError(f"max_length={self.encoder.max_length} is used up by the convolutions; take at least 123")
-        layers: list[nn.Module] = [OneHotConv(self.encoder.alphabet.size, features, 7), nn.ReLU(), nn.MaxPool1d(3)]
+        # Pooled first, a third is left for ReLU, which gives the same as the other way round.
+        layers: list[nn.Module] = [OneHotConv(self.encoder.alphabet.size, features, 7), nn.MaxPool1d(3), nn.ReLU()]
         for kernel, pooled in ((7, True), (3, False), (3, False), (3, False), (3, True)):
-            layers += [nn.Conv1d(features, features, kernel), nn.ReLU(), *([nn.MaxPool1d(3)] if pooled else [])]
+            layers += [nn.Conv1d(features, features, kernel), *([nn.MaxPool1d(3)] if pooled else []), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
         self.linears = nn.Sequential(
-            nn.Linear(length * features, units), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(self.columns * features, units), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(units, units), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(units, classes),
         )  # fmt: skip
@@ -134,10 +134,14 @@ class ZhangCNN(ReviewModel):
             nn.init.zeros_(weight) if name.endswith("bias") else nn.init.normal_(weight, 0, deviation)
 
     def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
-        ids = F.pad(ids[:, : self.encoder.max_length], (0, self.encoder.max_length - ids.shape[1]))
+        ids = ids[:, : self.encoder.max_length]
         if self.training and self.input_dropout:
             ids = ids * (torch.rand(ids.shape, device=ids.device) >= self.input_dropout)
-        return self.linears(self.convolutions(ids).flatten(1))
+        # A column sees nothing before the 27th character for each column left of it: those behind a text are all alike.
+        columns = self.columns if torch.compiler.is_exporting() else min(self.columns, -(-ids.shape[1] // 27) + 1)
+        x = self.convolutions(F.pad(ids, (0, columns * 27 + 96 - ids.shape[1])))
+        x = torch.cat([x, x[..., -1:].expand(-1, -1, self.columns - columns)], dim=-1)
+        return self.linears(x.flatten(1))
 
 # %% ../../nbs/train/03_model.ipynb #ffb4758e
 class Convolution(nn.Conv2d):

@@ -450,7 +450,8 @@ class _Run:
     def validate(self, progress):
         state, accelerator = self.state, self.accelerator
         probabilities = predict(self.kept, self.validation, accelerator)
-        found = {"epoch": state.epoch, "step": state.step, "seconds": round(state.seconds, 3), "loss": self.reported}
+        found = {"epoch": state.epoch, "step": state.step, "texts": state.seen, "seconds": round(state.seconds, 3)}
+        found["loss"] = self.reported
         for name in ("natural", "balanced"):
             found[name] = evaluate(probabilities, self.ratings, balanced=name == "balanced")
             log_evaluation(accelerator, f"validation_{name}", found[name], state.step)
