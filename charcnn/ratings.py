@@ -30,6 +30,11 @@ def _members(classes: int) -> np.ndarray:
     return np.eye(3, dtype=np.float32)[_labels_of(classes)]
 
 
+@lru_cache
+def _places(classes: int) -> np.ndarray:
+    return np.linspace(0, 1, len(_labels_of(classes)), dtype=np.float32)
+
+
 def label_of_rating(
     ratings: np.ndarray,  # whole numbers from 1 to 5, any shape
 ) -> np.ndarray:  # int8, same shape: 0 bad, 1 average, 2 good
@@ -53,15 +58,14 @@ def expected_score(
 ) -> np.ndarray:  # `[...]`, from 0 (bad) to 1 (good)
     "Place a text between bad and good. Raises `ValueError` unless there are 5, 3 or 2 classes."
     probabilities = np.asarray(probabilities)
-    classes = len(_labels_of(probabilities.shape[-1]))
-    return probabilities @ np.linspace(0, 1, classes, dtype=probabilities.dtype)
+    return probabilities @ _places(probabilities.shape[-1]).astype(probabilities.dtype, copy=False)
 
 
 def suggested_rating(
     score: np.ndarray,  # `[...]`, from 0 to 1
 ) -> np.ndarray:  # int8 `[...]`, from 1 to 5
     "Suggest the star that is nearest to a score."
-    return (1 + np.floor(4 * np.clip(score, 0, 1) + 0.5)).astype(np.int8)
+    return (4 * np.clip(score, 0, 1) + 1.5).astype(np.int8)
 
 # %% ../nbs/02_ratings.ipynb #1be88521
 @dataclass(frozen=True)

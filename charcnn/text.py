@@ -235,6 +235,8 @@ def pad(
     offsets: np.ndarray,  # where each text begins, `[texts + 1]`
 ) -> np.ndarray:  # `[texts, longest text]`, the same type
     "Lay texts of different lengths into one array, zeros behind."
+    if len(offsets) == 2:  # a text alone, as while somebody types
+        return ids[None]
     lengths = np.diff(offsets)
     rows = np.zeros((len(lengths), lengths.max(initial=0)), ids.dtype)
     rows[np.arange(rows.shape[1]) < lengths[:, None]] = ids
