@@ -176,7 +176,7 @@ class Exported(Peer):
         folder: str | Path | None = None,  # by default the bundled model
         name: str = "charcnn",
     ):
-        self.name, self.scorer = name, Scorer(folder)
+        self.name, self.scorer = name, Scorer(folder, threads=1)  # as the other peers
         self.parameters = self.scorer.config["parameters"]
         self.megabytes = 4 * self.parameters / 1e6
 
