@@ -55,7 +55,9 @@ def test_peers(folder):
     assert list(pd.read_csv(folder / "zhang.csv")["rows"]) == [64]
     study(folder, "10_peers", f"folder={folder}/results", f"trained={{ZhangCNN small: {folder}/zhang}}")
     first = pd.read_csv(folder / "results/peers.csv")
-    assert len(first) == 8 and set(pd.read_csv(folder / "results/robustness.csv")["model"]) == set(first["model"])
+    assert len(first) == 8
+    for name in ("robustness", "prefixes", "sources"):
+        assert set(pd.read_csv(folder / f"results/{name}.csv")["model"]) == set(first["model"])
     assert (
         first["macro_f1"].between(0, 1).all() and first.set_index("model")["macro_f1"]["TF-IDF, words and pairs"] > 0.9
     )

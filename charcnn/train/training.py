@@ -59,7 +59,7 @@ class TrainingOptions:
     class_weights: bool = False  # weigh the loss by how rare a label is
     prior: Literal["natural", "balanced"] = "balanced"  # frequency of labels that the model should assume
     gradient_accumulation: int = 1  # batches for one step
-    clip_norm: float = 1.0  # longest gradient
+    clip_norm: float = 1.0  # longest gradient; 0: of any length
     average: float = 0.999  # decay of the averaged weights that are evaluated and kept; 0: no averaging
     precision: Literal["no", "bf16", "fp16"] = "bf16"  # mixed precision
     patience: int = 0  # epochs without a better validation before it stops; 0: never
@@ -81,6 +81,8 @@ class TrainingOptions:
             raise ValueError(f"teacher_weight={self.teacher_weight} is not from 0 to 1")
         if not 0 < self.ngram_rate <= 1:
             raise ValueError(f"ngram_rate={self.ngram_rate} is not above 0 and at most 1")
+        if self.clip_norm < 0:
+            raise ValueError(f"clip_norm={self.clip_norm} is below 0; 0 clips nothing")
         if self.learning_rate <= 0 or not 0 <= self.average < 1 or not 0 < self.warmup < 1:
             raise ValueError("learning_rate must be above 0, average from 0 to below 1, warmup between 0 and 1")
 
@@ -425,7 +427,7 @@ class _Run:
         loss = loss * share
         self.accelerator.backward(loss / self.options.gradient_accumulation)
         if update:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm or math.inf)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             if self.state.step + 1 < self.steps:
