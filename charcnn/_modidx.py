@@ -755,6 +755,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'charcnn/train/model.py'),
                                      'charcnn.train.model.ZhangCNN.forward': ( 'train/model.html#zhangcnn.forward',
                                                                                'charcnn/train/model.py'),
+                                     'charcnn.train.model.bf16_is_native': ('train/model.html#bf16_is_native', 'charcnn/train/model.py'),
                                      'charcnn.train.model.build_encoder': ('train/model.html#build_encoder', 'charcnn/train/model.py'),
                                      'charcnn.train.model.build_model': ('train/model.html#build_model', 'charcnn/train/model.py'),
                                      'charcnn.train.model.load_model': ('train/model.html#load_model', 'charcnn/train/model.py'),

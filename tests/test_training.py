@@ -1,5 +1,6 @@
 """Runs of a tiny network in processes of their own: killed by SIGKILL at any step, and shared by two processes."""
 
+import ast
 import json
 import os
 import random
@@ -112,3 +113,16 @@ def test_texts_of_a_few_characters_do_not_break_a_run_in_bf16(tmp_path):
     best = train(splits, build_model({}), tmp_path, options, progress=False)
     assert all(np.isfinite(value).all() for value in load_file(best / "model.safetensors").values())
     assert history(tmp_path)[-1]["natural"]["accuracy"] == 1
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "no")])
+def test_a_run_takes_bf16_only_where_it_is_fast_and_says_what_it_took(
+    dataset, tmp_path, monkeypatch, native, precision
+):
+    monkeypatch.setattr("charcnn.train.training.bf16_is_native", lambda device: native)
+    splits = DatasetDict.load_from_disk(dataset)
+    best = train(
+        splits, build_model(ast.literal_eval(TINY["CharCNN"])), tmp_path, TrainingOptions(epochs=1), progress=False
+    )
+    assert json.loads((tmp_path / "options.json").read_text())["training.precision"] == precision
+    assert json.loads((best / "config.json").read_text())["training"]["precision"] == precision

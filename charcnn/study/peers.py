@@ -21,7 +21,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from ..scorer import Scorer
 from ..train.batches import Batches, BatchOptions, EncodedSplit, class_shares, targets_of
 from ..train.evaluation import predict
-from ..train.model import ReviewModel
+from ..train.model import ReviewModel, bf16_is_native
 
 # %% ../../nbs/study/01_peers.ipynb #37d15f0c
 class Peer:
@@ -136,7 +136,7 @@ class MiniLM(Peer):
         self.model = LogisticRegression(max_iter=300, C=10)
 
     def _embed(self, texts):
-        with torch.autocast("cpu", torch.bfloat16):  # twice as fast
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):
             return self.body.encode(texts, batch_size=64, show_progress_bar=self.progress)
 
     def _fit(self, texts, targets):
@@ -215,5 +215,5 @@ class Trained(Peer):
         batches = Batches(
             split, self.model.encoder, self.model.classes, BatchOptions(batch_characters=12_000), shuffle=False
         )
-        with torch.autocast("cpu", torch.bfloat16):  # as in training
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):  # as in training
             return predict(self.model, batches)

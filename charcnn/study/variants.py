@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from ..text import PADDING, UNKNOWN
 from ..train.batches import Batches, BatchOptions, EncodedSplit
-from ..train.model import CharCNN, ConvBlock, Convolution, ResidualBlock
+from ..train.model import CharCNN, ConvBlock, Convolution, ResidualBlock, bf16_is_native
 
 # %% ../../nbs/study/03_variants.ipynb #e4ffb847
 class DilatedBlock(ResidualBlock):
@@ -100,7 +100,7 @@ def pretrain(
             batches.start(epoch)
             for ids, _ in batches:
                 chosen = (torch.rand(ids.shape, generator=generator) < hidden) & (ids != PADDING)
-                with torch.autocast("cpu", torch.bfloat16):
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):
                     places, _ = model.features(ids.masked_fill(chosen, UNKNOWN))  # (B, L/covers, C)
                     row, place = chosen.nonzero(as_tuple=True)
                     logits = says(places[row, place // covers]).view(len(row), covers, size)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'ReviewModel', 'OneHotConv', 'ZhangCNN', 'Convolution', 'ConvBlock', 'ResidualBlock', 'NgramVotes',
-           'CharCNN', 'refuse_unknown', 'build_encoder', 'build_model', 'load_model']
+           'CharCNN', 'bf16_is_native', 'refuse_unknown', 'build_encoder', 'build_model', 'load_model']
 
 # %% ../../nbs/train/03_model.ipynb #3d7dd508
 import difflib
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import yaml
+from accelerate.utils import is_bf16_available
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
@@ -375,6 +376,17 @@ class CharCNN(ReviewModel):
             votes, of_votes = self.votes.explain(ids, self.margin_weights())
             logits, shares = logits + votes, shares + of_votes
         return logits, shares
+
+# %% ../../nbs/train/03_model.ipynb #b16f0002
+def bf16_is_native(
+    device: str | torch.device = "cpu",
+) -> bool:  # whether bf16 is fast there, and not imitated
+    "Say whether a device multiplies in bf16 itself."
+    kind = torch.device(device).type
+    if kind == "cpu":  # x86 has it in two forms, ARM in one
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.cuda.is_bf16_supported(including_emulation=False) if kind == "cuda" else is_bf16_available()
 
 # %% ../../nbs/train/03_model.ipynb #00069b82
 ARCHITECTURES: dict[str, str] = {  # where each class is; a chapter is imported when its architecture is asked for

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from ..text import PADDING, pad
 from .batches import Batches, BatchOptions, encode_split
-from .model import ReviewModel, load_model
+from .model import ReviewModel, bf16_is_native, load_model
 
 # %% ../../nbs/train/10_teacher.ipynb #905cdb8e
 def find_pretrained(
@@ -160,7 +160,7 @@ def _ask(model: ReviewModel, encoded, file: Path, progress: bool) -> None:
     with tqdm(total=len(encoded), desc="asking the teacher", unit="text", disable=not progress) as bar:
         for step, rows in enumerate(batches.batches):
             if np.isnan(logits[rows]).any():
-                with torch.autocast("cpu", torch.bfloat16):
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):
                     logits[rows] = model(batches.batch(step)[0]).float().numpy()
             bar.update(len(rows))
     logits.flush()

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import set_seed
 from datasets import DatasetDict
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ from ..ratings import LABEL_OF_CLASS
 from ..settings import TrackingSettings
 from .batches import UNRATED, Batches, BatchOptions, EncodedSplit, class_shares, encode_split
 from .evaluation import evaluate, predict
-from .model import NgramVotes, ReviewModel, refuse_unknown
+from .model import NgramVotes, ReviewModel, bf16_is_native, refuse_unknown
 from .tracking import log_evaluation, log_metrics, log_model, start_tracking, tracker_names
 
 # %% ../../nbs/train/06_training.ipynb #a2c3bca6
@@ -61,7 +61,7 @@ class TrainingOptions:
     gradient_accumulation: int = 1  # batches for one step
     clip_norm: float = 1.0  # longest gradient; 0: of any length
     average: float = 0.999  # decay of the averaged weights that are evaluated and kept; 0: no averaging
-    precision: Literal["no", "bf16", "fp16"] = "bf16"  # mixed precision
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # mixed precision; auto: bf16 where it is fast
     patience: int = 0  # epochs without a better validation before it stops; 0: never
     checkpoint_minutes: float = 5.0  # time between checkpoints
     seed: int = 0  # of weights, order and chance
@@ -70,7 +70,7 @@ class TrainingOptions:
     def __post_init__(self):
         for name, allowed in (
             ("optimizer", ("adamw", "sgd")), ("schedule", ("one_cycle", "cosine", "step", "constant")),
-            ("loss", ("cross_entropy", "focal", "ordinal", "mixup")), ("prior", ("natural", "balanced")), ("precision", ("no", "bf16", "fp16")),
+            ("loss", ("cross_entropy", "focal", "ordinal", "mixup")), ("prior", ("natural", "balanced")), ("precision", ("auto", "no", "bf16", "fp16")),
         ):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}")
@@ -289,9 +289,13 @@ def train(
             raise ValueError(f"the dataset has no rows to use for {name!r}; splits there are: {dict(dataset.num_rows)}")
     if accelerator is None:
         AcceleratorState._reset_state()  # a run before, in the same notebook, may have had another precision
-    accelerator = accelerator or Accelerator(
-        mixed_precision=options.precision, log_with=tracker_names(tracking) or None, project_dir=str(folder)
-    )
+        fastest = "bf16" if bf16_is_native(PartialState().device) else "no"
+        accelerator = Accelerator(
+            mixed_precision=fastest if options.precision == "auto" else options.precision,
+            log_with=tracker_names(tracking) or None,
+            project_dir=str(folder),
+        )
+    options = replace(options, precision=accelerator.mixed_precision)  # the run and the card say what was used
     config = _flat(
         "", {"model": {"architecture": type(model).__name__, **model._hub_mixin_config}, "training": asdict(options)}
     )
