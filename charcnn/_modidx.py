@@ -506,6 +506,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.fit_and_measure': ( 'study/protocol.html#fit_and_measure',
                                                                                     'charcnn/study/protocol.py'),
+                                        'charcnn.study.protocol.gains': ('study/protocol.html#gains', 'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.hub_splits': ( 'study/protocol.html#hub_splits',
                                                                                'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.measure_exported': ( 'study/protocol.html#measure_exported',

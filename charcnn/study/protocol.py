@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['measures', 'fit_and_measure', 'measure_exported', 'training_speed', 'train_and_measure', 'hub_splits', 'class_error',
-           'robustness', 'sources', 'prefixes', 'Results']
+           'robustness', 'sources', 'gains', 'prefixes', 'Results']
 
 # %% ../../nbs/study/02_protocol.ipynb #052f0a72
 import json
@@ -15,7 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from datasets import Dataset, DatasetDict, load_dataset
+from scipy.stats import bootstrap
+from sklearn.metrics import f1_score
+from sklearn.utils.class_weight import compute_sample_weight
 
+from ..ratings import label_of_rating, label_probabilities
 from .disturbances import DISTURBANCES
 from .peers import Peer, Trained
 from ..train.batches import targets_of
@@ -78,8 +82,10 @@ def measure_exported(
 def training_speed(
     run: str | Path,  # folder of a run
 ) -> dict[str, int]:  # `epochs`, and texts per second without the time of validation
-    "Read how fast a network was trained."
+    "Read how fast a network was trained. Raises `ValueError` for a run of a version that did not count its texts."
     history = json.loads((Path(run) / "history.json").read_text(encoding="utf-8"))
+    if "texts" not in history[-1]:
+        raise ValueError(f"{run}/history.json does not say how many texts were read; train it again with this version")
     return {"epochs": len(history), "train_texts_per_s": round(history[-1]["texts"] / history[-1]["seconds"])}
 
 
@@ -164,6 +170,34 @@ def sources(
         {"model": peer.name, "source": name, "reviews": found["reviews"], "macro_f1": round(found["macro_f1"], 4)}
         for name, found in evaluate_groups(probabilities, ratings, validation["source"], balanced=True).items()
     ]
+
+
+def gains(
+    peer: Peer,  # fitted
+    other: Peer,  # fitted
+    validation: Dataset,  # with a column `source`
+    resamples: int = 1000,  # how often the reviews are drawn anew
+    seed: int = 0,
+) -> list[dict[str, float | str]]:  # a row for all, and for each source, the largest first; `low` to `high` holds 95 %
+    "Measure what one model has above another in macro-F1 on even labels, and between which bounds chance in the reviews leaves it."
+    truth, names = label_of_rating(np.array(validation["rating"])), np.array(validation["source"])
+    both = [label_probabilities(model.probabilities(validation["text"])).argmax(1) for model in (peer, other)]
+
+    def gain(truth, *both):
+        weights = compute_sample_weight("balanced", truth)
+        first, second = (f1_score(truth, said, average="macro", sample_weight=weights) for said in both)
+        return first - second
+
+    rows = []
+    for source in ["all", *pd.Series(names).value_counts().index]:
+        drawn = [each[(names == source) | (source == "all")] for each in (truth, *both)]
+        chance = bootstrap(
+            drawn, gain, paired=True, vectorized=False, n_resamples=resamples, method="percentile", rng=seed
+        )
+        row = {"gain": gain(*drawn), "low": chance.confidence_interval.low, "high": chance.confidence_interval.high}
+        row = {name: round(float(value), 4) for name, value in row.items()}
+        rows.append({"model": peer.name, "above": other.name, "source": str(source), "reviews": len(drawn[0]), **row})
+    return rows
 
 
 def prefixes(

@@ -342,8 +342,8 @@ def _card(config: dict, folder: Path, description: str) -> str:
         *([description, ""] if description else []),
         f"Trained on {made['reviews']['train']:,} reviews (dataset fingerprint `{made['dataset']}`), calibrated and measured on "
         f"{made['reviews']['validation']:,} others.", "",
-        *([f"A larger model read the training reviews first; its answers (`{made['teacher']}`) counted "
-           f"{made['training']['teacher_weight']:.0%} beside the ratings.", ""] if made["teacher"] else []),
+        *([f"A larger model, which had learnt from them or from some of them, was asked about each; its answers (`{made['teacher']}`) "
+           f"counted {made['training']['teacher_weight']:.0%} beside the ratings.", ""] if made["teacher"] else []),
         "## Measured on validation", "",
         _HEAD.format(what="labels"), _row("balanced", metrics["balanced"]), _row("natural", metrics["natural"]), "",
         "*Balanced*: the reviews of the rarer labels are repeated until bad (1-2 stars), average (3) and good (4-5) are equally "
