@@ -17,13 +17,12 @@ import pandas as pd
 from datasets import Dataset, DatasetDict, load_dataset
 from scipy.stats import bootstrap
 from sklearn.metrics import f1_score
-from sklearn.utils.class_weight import compute_sample_weight
 
 from ..ratings import label_of_rating, label_probabilities
 from .disturbances import DISTURBANCES
 from .peers import Peer, Trained
 from ..train.batches import targets_of
-from ..train.evaluation import evaluate, evaluate_groups
+from ..train.evaluation import balanced_rows, evaluate, evaluate_groups
 from ..train.model import ReviewModel, build_model, load_model
 from ..train.training import build_options, train
 
@@ -184,8 +183,8 @@ def gains(
     both = [label_probabilities(model.probabilities(validation["text"])).argmax(1) for model in (peer, other)]
 
     def gain(truth, *both):
-        weights = compute_sample_weight("balanced", truth)
-        first, second = (f1_score(truth, said, average="macro", sample_weight=weights) for said in both)
+        rows = balanced_rows(truth)
+        first, second = (f1_score(truth[rows], said[rows], average="macro") for said in both)
         return first - second
 
     rows = []

@@ -22,6 +22,7 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import EvalResult, ModelCardData
 from onnx import TensorProto
 from onnx.helper import make_graph, make_node, make_tensor, make_tensor_value_info
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -153,10 +154,12 @@ def export_onnx(
     example = torch.full((2, 64), PADDING + 2, dtype=torch.int32)
     for tables in (part for part in served.modules() if isinstance(part, NgramVotes)):
         tables.table.half()  # half the megabytes; `rounded` has made sure that no value changes
-    torch.onnx.export(
-        served, (example,), str(file), input_names=["ids"], output_names=names,
-        dynamic_shapes={"ids": {0: batch, 1: length}}, dynamo=True, external_data=False, verbose=False, optimize=True,
+    program = torch.onnx.export(
+        served, (example,), input_names=["ids"], output_names=names,
+        dynamic_shapes={"ids": {0: batch, 1: length}}, dynamo=True, verbose=False, optimize=True,
     )  # fmt: skip
+    ClearMetadataAndDocStringPass()(program.model)  # each node names the line of code it comes from, with its path
+    program.save(str(file), external_data=False)
     model.float()
     if served.explains:
         _contributions_on_request(file)
