@@ -23,6 +23,8 @@ TINY = {
     "ZhangCNN": "{'architecture': 'ZhangCNN', 'dropout': 0.0, 'encoder': {'alphabet': 'zhang2015', 'max_length': 123}}",
     "CharCNN": "{'widths': [16, 16], 'depths': [0, 1], 'ngrams': [3], 'buckets': 101, 'encoder': {'max_length': 60}}",
 }
+# Adam steps as far where gradients are rounding errors as where they are not, and two processes add in another order than one.
+OPTIMIZER = {"ZhangCNN": "optimizer='sgd', learning_rate=0.02", "CharCNN": "learning_rate=0.003"}
 PROGRAM = """
 import sys
 from accelerate import Accelerator
@@ -31,7 +33,7 @@ from charcnn.train.batches import BatchOptions
 from charcnn.train.model import build_model
 from charcnn.train.training import TrainingOptions, train
 options = TrainingOptions(
-    epochs=4, learning_rate=0.003, average=0.9, precision="no", checkpoint_minutes=0.0,
+    epochs=4, {optimizer}, average=0.9, precision="no", checkpoint_minutes=0.0,
     batches=BatchOptions(batch_characters=300, typos=0.05),
 )
 train(DatasetDict.load_from_disk(sys.argv[1]), build_model({model}), sys.argv[2], options, accelerator=Accelerator(cpu=True), progress=False)
@@ -54,7 +56,7 @@ def dataset(tmp_path_factory) -> Path:
 
 def start(model: str, dataset: Path, run: Path, *launcher: str) -> subprocess.Popen:
     program = run.parent / f"{model}.py"
-    program.write_text(PROGRAM.replace("{model}", TINY[model]))
+    program.write_text(PROGRAM.replace("{model}", TINY[model]).replace("{optimizer}", OPTIMIZER[model]))
     command = [sys.executable, *launcher, str(program), str(dataset), str(run)]
     threads = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=threads, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -98,11 +100,11 @@ def test_two_processes_learn_what_one_learns(dataset, tmp_path):
     finish(start("ZhangCNN", dataset, tmp_path / "two", *launcher))
     assert json.loads((tmp_path / "two/options.json").read_text())["processes"] == 2
     losses = [[found["loss"] for found in history(tmp_path / run)] for run in ("one", "two")]
-    np.testing.assert_allclose(*losses, rtol=1e-3)
+    np.testing.assert_allclose(*losses, rtol=1e-5)
     assert losses[0][-1] < losses[0][0]
     one, two = (load_file(tmp_path / run / "best/model.safetensors") for run in ("one", "two"))
     for name in one:
-        np.testing.assert_allclose(one[name], two[name], atol=2e-3)
+        np.testing.assert_allclose(one[name], two[name], atol=1e-5)
 
 
 def test_texts_of_a_few_characters_do_not_break_a_run_in_bf16(tmp_path):
