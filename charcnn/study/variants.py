@@ -90,7 +90,7 @@ def pretrain(
     generator = torch.Generator().manual_seed(seed)
     covers, size = 2 ** len(model.stages), model.encoder.alphabet.size
     says = nn.Linear(model.head.in_features // model.attention.out_features, covers * size)
-    taught = [*(p for name, p in model.named_parameters() if not name.startswith(("votes", "head", "attention")))]
+    taught = [*(p for name, p in model.named_parameters() if not name.startswith(("head", "attention")))]
     optimizer = torch.optim.AdamW([*taught, *says.parameters()], learning_rate)
     split = EncodedSplit(*model.encoder.flat(list(texts)), np.zeros(len(texts), np.int64))
     batches, losses = Batches(split, model.encoder, model.classes, options or BatchOptions(seed=seed)), []
@@ -101,7 +101,8 @@ def pretrain(
             for ids, _ in batches:
                 chosen = (torch.rand(ids.shape, generator=generator) < hidden) & (ids != PADDING)
                 with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):
-                    places, _ = model.features(ids.masked_fill(chosen, UNKNOWN))  # (B, L/covers, C)
+                    shown = ids.masked_fill(chosen, UNKNOWN)
+                    places, _ = model.features(shown, model.look_up(shown))  # (B, L/covers, C)
                     row, place = chosen.nonzero(as_tuple=True)
                     logits = says(places[row, place // covers]).view(len(row), covers, size)
                 loss = F.cross_entropy(logits[torch.arange(len(row)), place % covers].float(), ids[row, place].long())
