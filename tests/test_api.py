@@ -9,7 +9,9 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from conftest import serving
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 ADMIN = ("admin", "sésame")
 FORMULA = '=HYPERLINK("http://example.com","a free coffee")'
@@ -116,14 +118,21 @@ def test_doors_the_page_does_not_need_are_closed(served):
 
 
 def test_the_admin_looks_through_reviews_in_a_browser(served, sent, browser):
+    def texts() -> list[str]:
+        return [row.text for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")]
+
+    def found(count: int) -> list[str]:  # a click may return before the next page is there
+        wait = WebDriverWait(browser, 30, 0.05, [StaleElementReferenceException])
+        return wait.until(lambda _: len(texts()) == count and texts(), f"no page of {count} reviews")
+
     browser.get(served.url.replace("http://", "http://admin:s%C3%A9same@") + "/admin")
-    rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
-    assert len(rows) == 25 and "HYPERLINK" in rows[0].text and "<b>38</b>" in rows[1].text
+    rows = found(25)
+    assert "HYPERLINK" in rows[0] and "<b>38</b>" in rows[1]
     browser.find_element(By.CSS_SELECTOR, "a[rel=next]").click()
-    assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == len(sent) - 25
+    found(len(sent) - 25)
     browser.find_element(By.NAME, "search").send_keys("<b>7</b>")
     browser.find_element(By.CSS_SELECTOR, "form button").click()
-    assert [row.text.count("Delivery 7 was fine") for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")] == [1]
+    assert "Delivery 7 was fine" in found(1)[0]
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
