@@ -516,6 +516,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'charcnn.study.protocol.robustness': ( 'study/protocol.html#robustness',
                                                                                'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.sources': ('study/protocol.html#sources', 'charcnn/study/protocol.py'),
+                                        'charcnn.study.protocol.speeds': ('study/protocol.html#speeds', 'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.train_and_measure': ( 'study/protocol.html#train_and_measure',
                                                                                       'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.training_speed': ( 'study/protocol.html#training_speed',

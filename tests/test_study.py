@@ -53,11 +53,13 @@ def test_peers(folder):
     options = "options={epochs: 1, batches: {batch_characters: 4000}}"
     study(folder, "15_zhang", f"results={folder}/zhang.csv", f"run={folder}/zhang", "rows=64", options)
     assert list(pd.read_csv(folder / "zhang.csv")["rows"]) == [64]
-    study(folder, "10_peers", f"folder={folder}/results", f"trained={{ZhangCNN small: {folder}/zhang}}")
+    networks = f"networks={{charcnn: [{TINY}, {QUICK}]}}"
+    study(folder, "10_peers", f"folder={folder}/results", f"trained={{ZhangCNN small: {folder}/zhang}}", networks)
     first = pd.read_csv(folder / "results/peers.csv")
     assert len(first) == 8
     for name in ("robustness", "prefixes", "sources"):
         assert set(pd.read_csv(folder / f"results/{name}.csv")["model"]) == set(first["model"])
+    assert set(pd.read_csv(folder / "results/speeds.csv")["model"]) == set(first["model"]) - {"ZhangCNN small"}
     assert (
         first["macro_f1"].between(0, 1).all() and first.set_index("model")["macro_f1"]["TF-IDF, words and pairs"] > 0.9
     )

@@ -128,14 +128,14 @@ def training_rate(
     model: ReviewModel,
     texts: list[str],
     options: TrainingOptions,
-    warm_up: int = 5,  # steps that are not timed
+    warm_up: int = 5,  # steps that are not timed; fewer where one would not be left
 ) -> float:  # texts per second
-    "Train for an epoch and time its steps, input pipeline included."
+    "Train for an epoch and time its steps, input pipeline included. Raises `ValueError` for texts that fill one batch only."
     ratings = np.arange(len(texts)) % 5 + 1
     split = Dataset.from_dict({"text": texts, "rating": ratings})
     marks = []
     with tempfile.TemporaryDirectory() as folder:
-        dataset = DatasetDict(train=split, validation=split.select(range(16)))
+        dataset = DatasetDict(train=split, validation=split.select(range(min(16, len(texts)))))
         train(
             dataset,
             model,
@@ -144,7 +144,9 @@ def training_rate(
             progress=False,
             on_step=lambda state: marks.append((time.perf_counter(), state.seen)),
         )
-    (start, before), (end, after) = marks[warm_up], marks[-1]
+    if len(marks) < 2:
+        raise ValueError(f"{len(texts)} texts are a single step, which cannot be timed; give more or smaller batches")
+    (start, before), (end, after) = marks[min(warm_up, len(marks) - 2)], marks[-1]
     return (after - before) / (end - start)
 
 
