@@ -65,7 +65,7 @@ def suggested_rating(
     score: np.ndarray,  # `[...]`, from 0 to 1
 ) -> np.ndarray:  # int8 `[...]`, from 1 to 5
     "Suggest the star that is nearest to a score."
-    return (4 * np.clip(score, 0, 1) + 1.5).astype(np.int8)
+    return (4 * np.asarray(score) + 1.5).astype(np.int8)
 
 # %% ../nbs/02_ratings.ipynb #1be88521
 @dataclass(frozen=True)

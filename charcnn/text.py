@@ -170,6 +170,9 @@ class Encoder:
         texts: Sequence[str],  # any strings
     ) -> tuple[np.ndarray, np.ndarray]:  # ids of all texts behind each other, and where each begins `[len(texts) + 1]`
         "Turn texts into ids without padding: text `i` is `ids[offsets[i]:offsets[i + 1]]`. Raises `TypeError` for a non-string."
+        if len(texts) == 1:  # a text alone, as while somebody types
+            ids = self._ids(self._prepare(texts[0], 0))
+            return ids, np.array([0, len(ids)])
         return self._flat([self._prepare(text, i) for i, text in enumerate(texts)])
 
     def __call__(
@@ -185,7 +188,7 @@ class Encoder:
     ) -> tuple[np.ndarray, np.ndarray]:  # ids `[length]`, and for each the place in the text it came from `[length]`
         "Turn one text into ids, and say which character each stands for (after the preprocessing steps, if there are any)."
         prepared = self._prepare(text, 0)
-        ids, _ = self._flat([prepared])
+        ids = self._ids(prepared)
         places = np.arange(len(prepared))
         if self.alphabet.unknown == "drop":
             places = places[self.alphabet.table[_code_points(prepared)] != UNKNOWN][: self.max_length]
@@ -197,6 +200,10 @@ class Encoder:
         text = preprocess(text, self.steps) if self.steps else text
         text = text[::-1] if self.reverse else text
         return text if self.alphabet.unknown == "drop" else text[: self.max_length]
+
+    def _ids(self, text: str) -> np.ndarray:
+        ids = self.alphabet.table.take(_code_points(text))
+        return (ids[ids != UNKNOWN] if self.alphabet.unknown == "drop" else ids)[: self.max_length]
 
     def _flat(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         ids = self.alphabet.table[_code_points("".join(texts))]

@@ -44,8 +44,8 @@ class GatedBlock(nn.Module):
         self.normalization = nn.BatchNorm2d(2 * channels)
         self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.5))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # (B, C, 1, L), (B, 1, 1, L) -> (B, C, 1, L)
-        return x + self.scale * F.glu(self.normalization(self.convolution(x)), 1) * mask
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:  # (B, C, 1, L), whether the text has not ended (B, 1, 1, L)
+        return x + self.scale * F.glu(self.normalization(self.convolution(x)), 1)
 
 
 class GatedCharCNN(CharCNN):
@@ -64,9 +64,9 @@ class SqueezeExcitationBlock(nn.Module):
             nn.Linear(channels, channels // 8), nn.ReLU(), nn.Linear(channels // 8, channels), nn.Sigmoid()
         )
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # (B, C, 1, L), (B, 1, 1, L) -> (B, C, 1, L)
-        found = self.block(x, mask)
-        mean = found.sum((2, 3)) / mask.sum((2, 3)).clamp(min=1)
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:  # (B, C, 1, L), whether the text has not ended (B, 1, 1, L)
+        found = self.block(x)
+        mean = (found * known).sum((2, 3)) / known.sum((2, 3)).clamp(min=1)
         return x + found * self.weigh(mean)[:, :, None, None]
 
 
@@ -88,7 +88,7 @@ def pretrain(
 ) -> list[float]:  # the loss of each batch, in nats a hidden character
     "Teach a network which characters are hidden in texts. Source: arXiv 1810.04805, section 3.1."
     generator = torch.Generator().manual_seed(seed)
-    covers, size = 2 ** len(model.stages), model.encoder.alphabet.size
+    covers, size = model.covers, model.encoder.alphabet.size
     says = nn.Linear(model.head.in_features // model.attention.out_features, covers * size)
     taught = [*(p for name, p in model.named_parameters() if not name.startswith(("head", "attention")))]
     optimizer = torch.optim.AdamW([*taught, *says.parameters()], learning_rate)
@@ -102,9 +102,9 @@ def pretrain(
                 chosen = (torch.rand(ids.shape, generator=generator) < hidden) & (ids != PADDING)
                 with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):
                     shown = ids.masked_fill(chosen, UNKNOWN)
-                    places, _ = model.features(shown, model.look_up(shown))  # (B, L/covers, C)
+                    places, _ = model.features(shown, model.look_up(shown))  # (B, C, P)
                     row, place = chosen.nonzero(as_tuple=True)
-                    logits = says(places[row, place // covers]).view(len(row), covers, size)
+                    logits = says(places[row, :, place // covers]).view(len(row), covers, size)
                 loss = F.cross_entropy(logits[torch.arange(len(row)), place % covers].float(), ids[row, place].long())
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate * (1 - bar.n / bar.total)

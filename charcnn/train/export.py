@@ -345,7 +345,7 @@ def _card(config: dict, folder: Path, description: str) -> str:
         *([description, ""] if description else []),
         f"Trained on {made['reviews']['train']:,} reviews (dataset fingerprint `{made['dataset']}`), calibrated and measured on "
         f"{made['reviews']['validation']:,} others.", "",
-        *([f"A larger model, which had learnt from them or from some of them, was asked about each; its answers (`{made['teacher']}`) "
+        *([f"Another model, which had learnt from them or from some of them, was asked about each; its answers (`{made['teacher']}`) "
            f"counted {made['training']['teacher_weight']:.0%} beside the ratings.", ""] if made["teacher"] else []),
         "## Measured on validation", "",
         _HEAD.format(what="labels"), _row("balanced", metrics["balanced"]), _row("natural", metrics["natural"]), "",

@@ -161,18 +161,15 @@ class Convolution(nn.Conv2d):
 
 
 class ConvBlock(nn.Module):
-    "Convolution, batch normalisation and ReLU; zero wherever the text has ended."
+    "Convolution, batch normalisation and ReLU."
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1):
         super().__init__()
         self.convolution = Convolution(inputs, outputs, kernel, stride)
         self.normalization = nn.BatchNorm2d(outputs)
 
-    def forward(
-        self, x: Tensor, mask: Tensor
-    ) -> Tensor:  # (B, inputs, 1, L), (B, 1, 1, L/stride) -> (B, outputs, 1, L/stride)
-        x = F.relu(self.normalization(self.convolution(x)))
-        return x * mask.to(x.dtype)  # in mixed precision a mask of another type would make x longer again
+    def forward(self, x: Tensor) -> Tensor:  # (B, inputs, 1, L) -> (B, outputs, 1, L/stride)
+        return F.relu(self.normalization(self.convolution(x)))
 
 
 class ResidualBlock(nn.Module):
@@ -183,14 +180,14 @@ class ResidualBlock(nn.Module):
         self.block = ConvBlock(channels, channels, kernel)
         self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.5))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # (B, C, 1, L), (B, 1, 1, L) -> (B, C, 1, L)
-        return x + self.scale * self.block(x, mask)
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:  # (B, C, 1, L), whether the text has not ended (B, 1, 1, L)
+        return x + self.scale * self.block(x)
 
 # %% ../../nbs/train/03_model.ipynb #0901626a
 class FoundNgrams(NamedTuple):
     "What a table holds for the N lengths of n-grams that begin at each of L characters."
 
-    counts: Tensor  # how much each counts in its text, (B, N * L)
+    counts: Tensor  # how much each counts in its text, (B, 1, N * L)
     rows: Tensor  # its row of the table, (B, N * L, 1 + classes + features)
     features: Tensor  # summed over those that begin at a character, (B, L, features)
 
@@ -202,10 +199,8 @@ class NgramVotes(nn.Module):
     """
 
     SCALE = 8.0  # the table begins at zero; scaled, its entries move fast enough at the network's learning rate
-    MARKS = (
-        2**24
-    )  # whole numbers that float32 holds exactly; owners are floats so that averaging leaves them as they are
-    ANYBODY, NOBODY = -1, 2**24
+    NOBODY = -1.0  # owns a row that belongs to no n-gram
+    SILENT = 0  # the row of whatever does not count
 
     def __init__(
         self,
@@ -214,32 +209,44 @@ class NgramVotes(nn.Module):
         classes: int,
         dropout: float,  # share of n-grams hidden in training
         features: int = 0,  # numbers that describe an n-gram
+        choice: bool = True,  # a row belongs to the n-gram that `choose` gave it to; False: to all that are hashed to it
     ):
         super().__init__()
-        self.ngrams, self.dropout, self.votes = tuple(ngrams), dropout, slice(1, 1 + classes)
-        self.table = nn.Embedding(buckets, 1 + classes + features)  # how much an n-gram counts, its votes, its features
+        self.ngrams, self.dropout, self.choice, self.votes = tuple(ngrams), dropout, choice, slice(1, 1 + classes)
+        # How much an n-gram counts, its votes, its features.
+        self.table = nn.Embedding(buckets, 1 + classes + features, padding_idx=self.SILENT)
         nn.init.zeros_(self.table.weight)
         if features:  # as votes, n-grams may begin alike; a convolution could not tell them apart
-            nn.init.normal_(self.table.weight[:, self.votes.stop :], 0, 0.1 / self.SCALE)
-        self.register_buffer(
-            "owner_marks", torch.full((buckets,), float(self.ANYBODY))
-        )  # the mark of each row's n-gram
+            nn.init.normal_(self.table.weight[1:, self.votes.stop :], 0, 0.1 / self.SCALE)
+        nn.init.constant_(self.table.weight[self.SILENT, :1], -1e4 / self.SCALE)
+        # The hash of each row's n-gram, rounded to a float, which averaging leaves as it is.
+        self.register_buffer("owner_hashes", torch.full((buckets,), self.NOBODY))
         generator = torch.Generator().manual_seed(1)
         self.factors = torch.randint(1, 2**31, (max(ngrams) + 1,), generator=generator).tolist()
 
-    def rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N, L), (B, N, L)
-        "Which row each n-gram is hashed to, by the character it begins at, and whether it is in the text and the row's owner."
-        (texts, length), longest, device = ids.shape, max(self.ngrams), ids.device
+    def hashes(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N, L), (B, N, L)
+        "The hash of each n-gram, by the character it begins at, and its last character."
+        longest, device = max(self.ngrams), ids.device
         # Made anew each time: as buffers, these whole numbers would be averaged with the weights and rounded.
         factors, ends = (
             torch.tensor(numbers, device=device) for numbers in (self.factors, [n - 1 for n in self.ngrams])
         )
-        places = torch.arange(longest, device=device)[:, None] + torch.arange(length, device=device)
-        later = F.pad(ids, (0, longest - 1)).index_select(1, places.flatten()).view(texts, longest, length)
+        padded = F.pad(ids, (0, longest - 1))
+        if torch.compiler.is_exporting():  # ONNX Runtime is several times faster at a convolution that copies
+            later = F.conv1d(padded[:, None].float(), torch.eye(longest)[:, None]).long()
+        else:
+            later = padded.unfold(1, longest, 1).transpose(1, 2).long()  # (B, longest, L)
         hashed = (later * factors[:-1, None]).cumsum(1).index_select(1, ends) + (ends * factors[-1])[:, None]
-        rows, marks = hashed % self.table.num_embeddings, hashed % self.MARKS
-        owners = F.embedding(rows, self.owner_marks[:, None]).squeeze(-1)
-        return rows, (later.index_select(1, ends) != PADDING) & ((owners == marks) | (owners == self.ANYBODY))
+        return hashed, later.index_select(1, ends)
+
+    def rows(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, N, L)
+        "The row of each n-gram, by the character it begins at; `SILENT` where it is not in the text or not the row's owner."
+        hashed, last = self.hashes(ids)
+        rows = hashed % self.table.num_embeddings
+        if not self.choice:
+            return rows.where(last != PADDING, self.SILENT)
+        owners = F.embedding(rows, self.owner_hashes[:, None]).squeeze(-1)
+        return rows.where(owners == hashed.float(), self.SILENT)  # what reaches beyond the text owns no row
 
     def choose(
         self,
@@ -251,7 +258,8 @@ class NgramVotes(nn.Module):
         "Give each row to the n-gram whose frequency depends most on the class (chi-squared), of those hashed to it."
         text, ids = np.repeat(np.arange(len(targets)), np.diff(offsets)), ids.astype(np.int64)
         size, shares = self.table.num_embeddings, np.bincount(targets[text]) / max(1, len(text))
-        owners, best = np.full(size, float(self.NOBODY), np.float32), np.zeros(size)
+        owners, best = np.full(size, self.NOBODY, np.float32), np.zeros(size)
+        best[self.SILENT] = np.inf
         for length in self.ngrams:
             count = max(0, len(ids) - length + 1)
             within = text[:count] == text[length - 1 :]
@@ -264,28 +272,33 @@ class NgramVotes(nn.Module):
             order = np.argsort(telling, kind="stable")  # where a row is written to more than once, the last one stays
             order = order[telling[order] > best[found[order] % size]]
             rows = found[order] % size
-            owners[rows], best[rows] = found[order] % self.MARKS, telling[order]
-        self.owner_marks.copy_(torch.from_numpy(owners))
+            owners[rows], best[rows] = found[order], telling[order]
+        self.owner_hashes.copy_(torch.from_numpy(owners))
+
+    @property
+    def chosen(self) -> bool:
+        "Whether rows have owners."
+        return bool((self.owner_hashes != self.NOBODY).any())
 
     def forward(self, ids: Tensor) -> FoundNgrams:  # (B, L) ->
         "Look up the n-grams of texts."
-        places, known = self.rows(ids)
+        places, kept = self.rows(ids), 1.0
         if self.training and self.dropout:
-            known = known & (torch.rand(known.shape, device=known.device) >= self.dropout)
+            places = places * (torch.rand(places.shape, device=places.device) >= self.dropout)
+            kept = 1 - self.dropout  # as in any dropout, what is left makes up for what is hidden
         rows = self.table(places.flatten(1)).float()
-        kept = 1 - self.dropout if self.training else 1.0  # as in any dropout, what is left makes up for what is hidden
-        features = (rows[..., self.votes.stop :].unflatten(1, known.shape[1:]) * known[..., None]).sum(1)
-        known = known.flatten(1)
-        attention = (self.SCALE * rows[..., 0]).masked_fill(~known, -1e4).softmax(1) * known
-        return FoundNgrams(self.SCALE**2 * attention, rows, features * (self.SCALE / kept))
+        features = rows[..., self.votes.stop :].unflatten(1, places.shape[1:]).sum(1) * (self.SCALE / kept)
+        first = F.pad(rows.new_tensor([[self.SCALE]]), (0, rows.shape[-1] - 1))  # a product, faster than picking a column
+        return FoundNgrams((first @ rows.transpose(1, 2)).softmax(-1), rows, features)
 
     def vote(self, found: FoundNgrams) -> Tensor:  # (B, classes)
         "What the votes add up to."
-        return (found.counts[:, None] @ found.rows)[:, 0, self.votes]
+        return self.SCALE**2 * (found.counts @ found.rows).squeeze(1)[:, self.votes]
 
     def explain(self, found: FoundNgrams, weights: Tensor) -> Tensor:  # (classes,) -> (B, L)
         "What each character adds to a weighted sum of the votes: an n-gram shares evenly among its characters."
-        begun = (found.counts * (found.rows[..., self.votes] @ weights)).unflatten(1, (len(self.ngrams), -1))
+        begun = self.SCALE**2 * found.counts.squeeze(1) * (found.rows[..., self.votes] @ weights)
+        begun = begun.unflatten(1, (len(self.ngrams), -1))
         shares = torch.zeros_like(begun[:, 0])
         for number, length in enumerate(self.ngrams):
             total = (begun[:, number] / length).cumsum(1)
@@ -304,15 +317,15 @@ class CharCNN(ReviewModel):
         | dict
         | None = None,  # how text becomes ids; by default the project's alphabet and 1014 characters
         classes: int = 5,  # 5 ratings, 3 labels, or 2: bad and good
-        embedding: int = 32,  # numbers that describe a character
-        widths: tuple[int, ...] = (64, 96, 192, 256),  # channels of each stage; a stage halves the length
+        embedding: int = 16,  # numbers that describe a character
+        widths: tuple[int, ...] = (48, 64, 96, 128),  # channels of each stage; a stage halves the length
         depths: tuple[int, ...] = (0, 0, 0, 0),  # residual convolutions in each stage
         first_kernel: int = 5,  # characters under the first convolution, odd
         kernel: int = 3,  # places under all others, odd
         heads: int = 4,  # attention heads
         dropout: float = 0.1,  # of features before pooling and of pooled features
         ngrams: tuple[int, ...] = (3, 5, 8),  # lengths of the n-grams that vote beside the network; none: no table
-        buckets: int = 147_997,  # rows of their table
+        buckets: int = 175_003,  # rows of their table
         ngram_features: int = 0,  # numbers that describe an n-gram to the first convolution
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
@@ -329,7 +342,12 @@ class CharCNN(ReviewModel):
             inputs, size = (widths[number - 1], kernel) if number else (embedding + ngram_features, first_kernel)
             blocks = [ConvBlock(inputs, width, size, stride=2), *(self.block(width, kernel) for _ in range(depth))]
             self.stages.append(nn.ModuleList(blocks))
-        self.attention = nn.Linear(widths[-1], heads)
+        self.covers = 2 ** len(widths)  # characters that a place covers
+        self.reach, stride = 0, 1  # how many characters beyond the first of them a place looks
+        for convolution in (part for part in self.modules() if isinstance(part, Convolution)):
+            self.reach += convolution.padding[1] * stride
+            stride *= convolution.stride[1]
+        self.attention = nn.Linear(widths[-1], heads, bias=False)
         self.head = nn.Linear(heads * widths[-1], classes)
         self.dropout = nn.Dropout(dropout)
         if ngrams and (min(ngrams) < 1 or buckets < 1):
@@ -338,13 +356,14 @@ class CharCNN(ReviewModel):
             raise ValueError(
                 f"ngram_features={ngram_features} describe n-grams, and there are none; name their lengths"
             )
-        self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout, ngram_features) if ngrams else None
-        self.ngram_choice = ngram_choice
+        self.votes = None
+        if ngrams:
+            self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice)
         self.to(memory_format=torch.channels_last)
 
     def look_over(self, ids: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -> None:
         "Choose the n-grams of the table, unless that was done before."
-        if self.votes is not None and self.ngram_choice and (self.votes.owner_marks == NgramVotes.ANYBODY).all():
+        if self.votes is not None and self.votes.choice and not self.votes.chosen:
             self.votes.choose(ids, offsets, targets)
 
     def look_up(self, ids: Tensor) -> FoundNgrams | None:  # (B, L) ->
@@ -353,30 +372,30 @@ class CharCNN(ReviewModel):
 
     def features(
         self, ids: Tensor, found: FoundNgrams | None
-    ) -> tuple[Tensor, Tensor]:  # (B, L), -> (B, L/s, C), (B, L/s)
-        "Describe each place of the text; a place covers `2 ** stages` characters."
-        mask = (ids != PADDING)[:, None, None, :].float()  # (B, 1, 1, L)
-        x = self.embedding(ids.int())
-        if found is not None:
-            x = torch.cat([x, found.features], -1)
-        x = x.transpose(1, 2).unsqueeze(2)  # (B, E, 1, L)
-        for stage in self.stages:
-            mask = mask[..., ::2]
-            for block in stage:
-                x = block(x, mask)
-        return x.squeeze(2).transpose(1, 2), mask[:, 0, 0]
+    ) -> tuple[Tensor, Tensor]:  # (B, L), -> (B, C, P), whether the text has ended (B, 1, P)
+        "Describe each of P places of the text; a place covers `covers` characters."
+        # With so much behind it, the end of a text looks the same whatever follows: nothing, or a longer text's padding.
+        padded = F.pad(ids, (0, self.reach))
+        x = self.embedding(padded.int())
+        if found is not None and found.features.shape[-1]:
+            x = torch.cat([x, F.pad(found.features, (0, 0, 0, self.reach))], -1)
+        x = x.unsqueeze(1).permute(0, 3, 1, 2)  # (B, E, 1, L)
+        for number, (first, *blocks) in enumerate(self.stages, 1):
+            x = first(x)
+            for block in blocks:
+                x = block(x, (padded != PADDING)[:, None, None, :: 2**number])
+        return x.squeeze(2), padded[:, None, :: self.covers] == PADDING
 
-    def attend(self, x: Tensor, mask: Tensor) -> Tensor:  # (B, L, C), (B, L) -> (B, L, heads)
+    def attend(self, x: Tensor, ended: Tensor) -> Tensor:  # (B, C, P), (B, 1, P) -> (B, heads, P)
         "Where each head looks: weights that sum to 1 over the text."
-        logits = self.attention(x).float().masked_fill(mask[..., None] == 0, -1e4)
-        return logits.softmax(1)
+        return (self.attention.weight @ x).float().masked_fill(ended, -1e4).softmax(-1)
 
     def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
         found = self.look_up(ids)
-        x, mask = self.features(ids, found)
+        x, ended = self.features(ids, found)
         x = self.dropout(x)
-        weights = self.attend(x, mask).to(x.dtype)
-        pooled = (weights.transpose(1, 2) @ x).flatten(1)  # (B, heads * C)
+        weights = self.attend(x, ended).to(x.dtype)
+        pooled = (weights @ x.transpose(1, 2)).flatten(1)  # (B, heads * C)
         logits = self.head(self.dropout(pooled)).float()
         return logits if found is None else logits + self.votes.vote(found)
 
@@ -387,16 +406,15 @@ class CharCNN(ReviewModel):
     def forward_with_contributions(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, classes), (B, L)
         "Logits, and each character's share of the margin between good and bad; with `margin_bias` they sum to it."
         found = self.look_up(ids)
-        x, mask = self.features(ids, found)
-        weights = self.attend(x, mask)
-        logits = self.head((weights.transpose(1, 2) @ x).flatten(1))
-        directions = (self.margin_weights() @ self.head.weight).view(-1, x.shape[-1])  # (heads, C)
-        places = (weights * (x @ directions.T)).sum(-1)  # (B, L/s)
-        covers = 2 ** len(self.stages)
+        x, ended = self.features(ids, found)
+        weights = self.attend(x, ended)
+        logits = self.head((weights @ x.transpose(1, 2)).flatten(1))
+        directions = (self.margin_weights() @ self.head.weight).view(-1, x.shape[1])  # (heads, C)
+        places = (weights * (directions @ x)).sum(1)  # (B, P)
         known = (ids != PADDING).float()
-        first = covers * torch.arange(places.shape[1], device=ids.device)  # the first character that each place covers
-        sharing = (known.sum(1, keepdim=True) - first).clamp(1, covers)  # characters that a place covers
-        shares = (places / sharing)[:, torch.arange(ids.shape[1], device=ids.device) // covers]
+        first = self.covers * torch.arange(places.shape[1], device=ids.device)  # the first character that a place covers
+        sharing = (known.sum(1, keepdim=True) - first).clamp(1, self.covers)  # characters that a place covers
+        shares = (places / sharing)[:, torch.arange(ids.shape[1], device=ids.device) // self.covers]
         shares = shares * known
         if found is not None:
             logits = logits + self.votes.vote(found)

@@ -11,17 +11,19 @@ import copy
 import hashlib
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset, concatenate_datasets
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..scorer import Scorer
 from ..text import PADDING, pad
 from .batches import Batches, BatchOptions, encode_split
 from .model import ReviewModel, bf16_is_native, load_model
@@ -122,48 +124,76 @@ class Transformer(ReviewModel):
         return self.head(torch.cat([states[:, 0], mean], 1)).float()
 
 # %% ../../nbs/train/10_teacher.ipynb #4e0165e7
-@torch.no_grad()
 def teacher_logits(
-    teacher: str | Path,  # the folder of a training run; its best model is asked
+    teacher: str | Path,  # the folder of a training run, whose best model is asked, or a model folder, whose graph is
     split: Dataset,  # reviews, columns `text` and `rating`
     progress: bool = True,  # show a progress bar
-) -> np.ndarray:  # float32 `[texts, classes]`; memory-mapped, kept in the folder of the run
-    "Ask a trained model about every review of a split. Raises `ValueError` if the run has no best model."
-    run = Path(teacher)
-    if not (run / "best" / "config.json").is_file():
-        raise ValueError(f"{run} holds no best/config.json; train the teacher first, see configs/models/teacher.yaml")
-    model = load_model(run / "best").eval()
-    encoded = encode_split(split, model.encoder, model.classes, run / "encoded", progress)
-    if len(encoded) != len(split):
+) -> np.ndarray:  # float32 `[texts, classes]`; memory-mapped, kept in the teacher's folder
+    "Ask a trained model about every review of a split. Raises `ValueError` if the folder holds no model."
+    folder = Path(teacher)
+    if (folder / "best" / "config.json").is_file():
+        model = load_model(folder / "best").eval()
+        encoded = encode_split(split, model.encoder, model.classes, folder / "encoded", progress)
+        if len(encoded) != len(split):
+            raise ValueError(
+                f"{folder}: a teacher of {model.classes} classes has no answer for every rating; train one of 5 or 3 classes"
+            )
+        weights, classes = folder / "best" / "model.safetensors", model.classes
+        rows, answer = _network(model, encoded)
+    elif (folder / "model.onnx").is_file():
+        scorer, weights = Scorer(folder), folder / "model.onnx"
+        classes = scorer.classes
+        rows, answer = _graph(scorer, split)
+    else:
         raise ValueError(
-            f"{run}: a teacher of {model.classes} classes has no answer for every rating; train one of 5 or 3 classes"
+            f"{folder} holds neither best/config.json nor model.onnx; train the teacher first, see configs/models/teacher.yaml"
         )
-    with open(run / "best" / "model.safetensors", "rb") as weights:
-        trained = hashlib.file_digest(weights, "sha256").hexdigest()[:12]
-    file = run / f"logits-{split._fingerprint}-{trained}.npy"
+    with open(weights, "rb") as opened:
+        trained = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
+    file = folder / f"logits-{split._fingerprint}-{trained}.npy"
     if not file.exists():
-        _ask(model, encoded, file.with_suffix(".part"), progress)
+        _ask(answer, rows, (len(split), classes), file.with_suffix(".part"), progress)
         file.with_suffix(".part").rename(file)
     return np.load(file, mmap_mode="r")
 
 
-def _ask(model: ReviewModel, encoded, file: Path, progress: bool) -> None:
-    shape = (len(encoded), model.classes)
+def _network(model: ReviewModel, encoded) -> tuple[list[np.ndarray], Callable[[int], np.ndarray]]:
+    order = BatchOptions(batch_characters=6000, largest_batch=256)
+    batches = Batches(encoded, model.encoder, model.classes, order, shuffle=False)
+
+    @torch.no_grad()
+    def answer(step: int) -> np.ndarray:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):
+            return model(batches.batch(step)[0]).float().numpy()
+
+    return batches.batches, answer
+
+
+def _graph(scorer: Scorer, split: Dataset) -> tuple[list[np.ndarray], Callable[[int], np.ndarray]]:
+    rows = np.array_split(np.arange(len(split)), max(1, len(split) // 4096))
+
+    def answer(step: int) -> np.ndarray:
+        return _logits([score.probabilities for score in scorer.many(split[rows[step]]["text"])])
+
+    return rows, answer
+
+
+def _ask(answer: Callable[[int], np.ndarray], rows: list[np.ndarray], shape: tuple[int, int], file: Path, progress: bool):
     if not file.exists():
         empty = file.with_suffix(".empty.npy")
         np.save(empty, np.full(shape, np.nan, np.float32))
         empty.rename(file)
     logits = np.lib.format.open_memmap(file, "r+")
-    batches = Batches(
-        encoded, model.encoder, model.classes, BatchOptions(batch_characters=6000, largest_batch=256), shuffle=False
-    )
-    with tqdm(total=len(encoded), desc="asking the teacher", unit="text", disable=not progress) as bar:
-        for step, rows in enumerate(batches.batches):
-            if np.isnan(logits[rows]).any():
-                with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):
-                    logits[rows] = model(batches.batch(step)[0]).float().numpy()
-            bar.update(len(rows))
+    with tqdm(total=shape[0], desc="asking the teacher", unit="text", disable=not progress) as bar:
+        for step, batch in enumerate(rows):
+            if np.isnan(logits[batch]).any():
+                logits[batch] = answer(step)
+            bar.update(len(batch))
     logits.flush()
+
+
+def _logits(probabilities: ArrayLike) -> np.ndarray:
+    return np.log(np.maximum(probabilities, 1e-4))  # a model that is certain must not outvote all others
 
 # %% ../../nbs/train/10_teacher.ipynb #5e2f1caa
 _BREAKS = re.compile(r"(?<=[.!?])\s+|\s*[,;:\n]\s*|\s+(?=but\b)")
@@ -204,21 +234,17 @@ def cross_fitted_logits(
     of_more = np.zeros((0 if more is None else len(more), 5), np.float32)
     for part in (0, 1):
         fitted = copy.deepcopy(model).fit(split.select(np.flatnonzero(half != part))["text"], ratings[half != part])
-        said[half == part] = _logits(fitted, split.select(np.flatnonzero(half == part))["text"])
+        said[half == part] = _logits(fitted.probabilities(split.select(np.flatnonzero(half == part))["text"]))
         if len(of_more):
-            of_more += _logits(fitted, more["text"]) / 2
+            of_more += _logits(fitted.probabilities(more["text"])) / 2
     with open(file.with_suffix(".part"), "wb") as part:
         np.save(part, np.concatenate([said, of_more]))
     file.with_suffix(".part").rename(file)
     return np.load(file)
 
 
-def _logits(model, texts: Sequence[str]) -> np.ndarray:
-    return np.log(np.maximum(model.probabilities(texts), 1e-4))  # one model that is certain must not outvote all
-
-
 def taught_split(
-    teacher: str | Path,  # the folder of a training run; its best model is asked
+    teacher: str | Path,  # the folder of a training run or a model folder, see `teacher_logits`
     split: Dataset,  # reviews, columns `text` and `rating`
     fragments: int = 0,  # short texts to add, see `cut_fragments`
     phrases: str | Path = "",  # CSV with columns `text` and `rating`, which the teacher is not asked about
