@@ -288,7 +288,8 @@ class NgramVotes(nn.Module):
             kept = 1 - self.dropout  # as in any dropout, what is left makes up for what is hidden
         rows = self.table(places.flatten(1)).float()
         features = rows[..., self.votes.stop :].unflatten(1, places.shape[1:]).sum(1) * (self.SCALE / kept)
-        first = F.pad(rows.new_tensor([[self.SCALE]]), (0, rows.shape[-1] - 1))  # a product, faster than picking a column
+        # A product is faster than picking a column.
+        first = F.pad(rows.new_tensor([[self.SCALE]]), (0, rows.shape[-1] - 1))
         return FoundNgrams((first @ rows.transpose(1, 2)).softmax(-1), rows, features)
 
     def vote(self, found: FoundNgrams) -> Tensor:  # (B, classes)
@@ -412,7 +413,7 @@ class CharCNN(ReviewModel):
         directions = (self.margin_weights() @ self.head.weight).view(-1, x.shape[1])  # (heads, C)
         places = (weights * (directions @ x)).sum(1)  # (B, P)
         known = (ids != PADDING).float()
-        first = self.covers * torch.arange(places.shape[1], device=ids.device)  # the first character that a place covers
+        first = self.covers * torch.arange(places.shape[1], device=ids.device)  # the first that each place covers
         sharing = (known.sum(1, keepdim=True) - first).clamp(1, self.covers)  # characters that a place covers
         shares = (places / sharing)[:, torch.arange(ids.shape[1], device=ids.device) // self.covers]
         shares = shares * known

@@ -178,7 +178,9 @@ def _graph(scorer: Scorer, split: Dataset) -> tuple[list[np.ndarray], Callable[[
     return rows, answer
 
 
-def _ask(answer: Callable[[int], np.ndarray], rows: list[np.ndarray], shape: tuple[int, int], file: Path, progress: bool):
+def _ask(
+    answer: Callable[[int], np.ndarray], rows: list[np.ndarray], shape: tuple[int, int], file: Path, progress: bool
+):
     if not file.exists():
         empty = file.with_suffix(".empty.npy")
         np.save(empty, np.full(shape, np.nan, np.float32))
