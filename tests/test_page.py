@@ -102,7 +102,7 @@ def test_a_corrected_rating_stays_and_is_saved_with_what_was_suggested(serve, br
     page.find("#rating input[type=range]").send_keys(Keys.END)
     page.until(lambda: page.rating == 5)
     before = page.percent
-    page.text.send_keys(" It was dreadful, slow, dirty and overpriced.")
+    page.text.send_keys(" I loved it.")  # the score must move
     page.until(lambda: page.percent != before)
     assert page.rating == 5
     page.submit.click()
@@ -114,7 +114,7 @@ def test_a_corrected_rating_stays_and_is_saved_with_what_was_suggested(serve, br
     ((brand, review, rating, suggested, label, score, model, kept_agent, ip, age),) = served.rows(
         "brand, review, rating, suggested_rating, label, score, model, user_agent, ip, epoch(now() - created_at::TIMESTAMPTZ)"
     )
-    assert brand in asked_about and review.startswith(COMPLAINT) and review.endswith("overpriced.")
+    assert brand in asked_about and review.startswith(COMPLAINT) and review.endswith("loved it.")
     assert rating == 5 and suggested <= 2 and label == "bad" and 0 <= score < 0.34 and model.startswith("charcnn")
     assert kept_agent == agent and abs(age) < 600
     assert ip and "127.0.0.1" not in ip
