@@ -23,7 +23,7 @@ bench: .venv/all ## time scoring, training and crawling against named baselines,
 	$(BIN)/python -m charcnn.train.benchmark
 	$(BIN)/python -m charcnn.collect.benchmark
 
-model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (an hour on two cores)
+model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (about an hour on two cores)
 	$(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 --output data/dataset
 	mkdir -p models/charcnn-0.4.0 # its teacher is the release before, as it was committed
 	for file in config.json model.onnx; do git show a4d1d08:charcnn/pretrained/$$file > models/charcnn-0.4.0/$$file; done
