@@ -25,8 +25,6 @@ bench: .venv/all ## time scoring, training and crawling against named baselines,
 
 model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (about an hour on two cores)
 	$(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 --output data/dataset
-	mkdir -p models/charcnn-0.4.0 # its teacher is the release before, as it was committed
-	for file in config.json model.onnx; do git show a4d1d08:charcnn/pretrained/$$file > models/charcnn-0.4.0/$$file; done
 	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/bundled.yaml
 	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/phrases.yaml
 	cp models/bundled/* charcnn/pretrained/

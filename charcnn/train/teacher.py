@@ -112,7 +112,9 @@ class Transformer(ReviewModel):
         from transformers import AutoModel
 
         super().__init__(TokenEncoder(pretrained, max_length), classes)
-        self.body = AutoModel.from_pretrained(find_pretrained(pretrained), add_pooling_layer=False)
+        # Without dropout, which one epoch does not miss, and with plain attention it learns twice as fast on a processor.
+        plain = {"attn_implementation": "eager", "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        self.body = AutoModel.from_pretrained(find_pretrained(pretrained), add_pooling_layer=False, **plain)
         self.head = nn.Linear(2 * self.body.config.hidden_size, classes)
         for part in (self.body.embeddings, *self.body.encoder.layer[:frozen]):
             part.requires_grad_(False)
