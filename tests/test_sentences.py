@@ -68,16 +68,6 @@ BETWEEN = [
 ]
 
 
-MISSED = {"so so": "read as praise, as in *so so good*"}  # what the bundled model gets wrong
-
-
-def asked(texts: list[str]) -> list:
-    return [
-        pytest.param(text, marks=pytest.mark.xfail(reason=MISSED[text], strict=True)) if text in MISSED else text
-        for text in texts
-    ]
-
-
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
     return Scorer()
@@ -93,7 +83,7 @@ def test_a_complaint_is_bad(scorer, text):
     assert scorer(text).label == "bad" and scorer(text).rating <= 2
 
 
-@pytest.mark.parametrize("text", asked(BETWEEN))
+@pytest.mark.parametrize("text", BETWEEN)
 def test_a_mixed_review_is_in_between(scorer, text):
     assert 0.2 < scorer(text).score < 0.75 and scorer(text).rating in (2, 3, 4)
 
