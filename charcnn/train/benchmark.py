@@ -54,17 +54,18 @@ class LiteralNet(nn.Module):
     ):
         super().__init__()
         self.index = {character: i for i, character in enumerate(ALPHABETS["zhang2015"])}
-        published = ZhangCNN(classes=classes)
-        self.layers = nn.Sequential(
-            nn.Conv1d(len(self.index), 256, 7), *published.convolutions[1:], nn.Flatten(), *published.linears
-        )
+        layers, channels = [], len(ALPHABETS["zhang2015"])  # which has the hyphen twice
+        for kernel, pooled in ((7, True), (7, True), (3, False), (3, False), (3, False), (3, True)):
+            layers += [nn.Conv1d(channels, 256, kernel), *([nn.MaxPool1d(3)] if pooled else []), nn.ReLU()]
+            channels = 256
+        self.layers = nn.Sequential(*layers, nn.Flatten(), *ZhangCNN(classes=classes).linears)
 
     def one_hot(
         self,
         texts: list[str],
     ) -> torch.Tensor:  # [texts, 70, 1014], the last character first
         "Make one matrix per text."
-        matrices = torch.zeros(len(texts), len(self.index), 1014)
+        matrices = torch.zeros(len(texts), len(ALPHABETS["zhang2015"]), 1014)
         for row, text in enumerate(texts):
             for column, character in enumerate(reversed(text.lower()[:1014])):
                 if character in self.index:

@@ -172,7 +172,7 @@ def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.O
     ]
     groups = [group for group in groups if group["params"]]
     if options.optimizer == "sgd":
-        return torch.optim.SGD(groups, options.learning_rate, momentum=options.momentum)
+        return torch.optim.SGD(groups, options.learning_rate, momentum=options.momentum, fused=True)
     return torch.optim.AdamW(groups, options.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
