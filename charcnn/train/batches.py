@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['UNRATED', 'EncodedSplit', 'targets_of', 'encode_split', 'neighbouring_keys', 'mistype', 'cut', 'join_words',
-           'make_meaningless', 'BatchOptions', 'sampling_weights', 'class_shares', 'plan_batches', 'Batches']
+           'make_meaningless', 'BatchOptions', 'sampling_weights', 'class_shares', 'plan_batches', 'Batches',
+           'made_meanwhile']
 
 # %% ../../nbs/train/02_batches.ipynb #a39e9411
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm.auto import tqdm
 
 from ..ratings import LABEL_OF_CLASS
@@ -319,7 +320,9 @@ class Batches(IterableDataset):
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        for step in range(self.skip, len(self.batches)):
+        worker = get_worker_info()  # a loader with several processes takes their batches in turn
+        first, processes = (worker.id, worker.num_workers) if worker else (0, 1)
+        for step in range(self.skip + first, len(self.batches), processes):
             yield self.batch(step)
 
     def batch(
@@ -364,3 +367,16 @@ class Batches(IterableDataset):
             share = self.options.typos * 2 * 2 * generator.random(len(lengths)) * (generator.random(len(lengths)) < 0.5)
             ids, offsets = mistype(ids, offsets, np.minimum(share, 1), self.keys, generator)
         return cut(ids, offsets, np.minimum(np.diff(offsets), self.encoder.max_length))
+
+# %% ../../nbs/train/02_batches.ipynb #f5cc57c2
+def made_meanwhile(
+    batches: Batches,
+    device: torch.device,  # on which a model is trained
+    processes: int = 2,  # that make batches for a GPU; a CPU that trains has no core to spare
+) -> Iterable[tuple[torch.Tensor, ...]]:
+    "The batches, made ahead by other processes if a GPU would have to wait for them."
+    if device.type != "cuda":
+        return batches
+    # A loader draws a random number each time it starts; from the training's, a run that was resumed would go on with others.
+    own = torch.Generator()
+    return DataLoader(batches, batch_size=None, num_workers=processes, pin_memory=True, generator=own)
