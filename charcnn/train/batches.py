@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['UNRATED', 'EncodedSplit', 'targets_of', 'encode_split', 'neighbouring_keys', 'mistype', 'cut', 'join_words',
            'make_meaningless', 'BatchOptions', 'sampling_weights', 'class_shares', 'plan_batches', 'Batches',
-           'made_meanwhile']
+           'prefetched']
 
 # %% ../../nbs/train/02_batches.ipynb #a39e9411
 import hashlib
@@ -369,7 +369,7 @@ class Batches(IterableDataset):
         return cut(ids, offsets, np.minimum(np.diff(offsets), self.encoder.max_length))
 
 # %% ../../nbs/train/02_batches.ipynb #f5cc57c2
-def made_meanwhile(
+def prefetched(
     batches: Batches,
     device: torch.device,  # on which a model is trained
     processes: int = 2,  # that make batches for a GPU; a CPU that trains has no core to spare

@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..scorer import Scorer
 from ..text import ALPHABETS
-from .batches import Batches, BatchOptions, encode_split, made_meanwhile
+from .batches import Batches, BatchOptions, encode_split, prefetched
 from .model import ReviewModel, ZhangCNN, bf16_is_native, build_model
 from .training import ClassificationLoss, TrainingOptions, build_optimizer, train
 
@@ -158,7 +158,7 @@ def pipeline_share(
     options: TrainingOptions,
     warm_up: int = 5,  # steps that are not timed
 ) -> float:
-    "Rate of training with batches made meanwhile, as a share of the rate with batches that lie on the device already."
+    "Rate of training with batches as they are made, as a share of the rate with batches that lie on the device already."
     device = PartialState().device
     split = Dataset.from_dict({"text": texts, "rating": np.arange(len(texts)) % 5 + 1})
     with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +182,7 @@ def pipeline_share(
             return time.perf_counter() - start
 
         held = [tuple(part.to(device) for part in batch) for batch in batches]
-        pairs = [(seconds(held), seconds(made_meanwhile(batches, device))) for _ in range(3)]
+        pairs = [(seconds(held), seconds(prefetched(batches, device))) for _ in range(3)]
     return float(np.median([lying / made for lying, made in pairs]))
 
 
@@ -252,7 +252,7 @@ def main() -> None:
     console.print(table)
     console.print(f"training uses {share * ours:.0%} of the rate of this machine's matrix product in {bits}")
     console.print(
-        f"with batches made meanwhile it keeps {pipeline_share(model, texts, options):.0%} of the rate with batches on the device"
+        f"with batches as they are made it keeps {pipeline_share(model, texts, options):.0%} of the rate with batches on the device"
         " already; goal on a GPU: 90%"
     )
 

@@ -33,15 +33,7 @@ from tqdm.auto import tqdm
 
 from ..ratings import LABEL_OF_CLASS
 from ..settings import TrackingSettings
-from charcnn.train.batches import (
-    UNRATED,
-    Batches,
-    BatchOptions,
-    EncodedSplit,
-    class_shares,
-    encode_split,
-    made_meanwhile,
-)
+from .batches import UNRATED, Batches, BatchOptions, EncodedSplit, class_shares, encode_split, prefetched
 from .evaluation import evaluate, predict
 from .model import NgramVotes, ReviewModel, bf16_is_native, refuse_unknown
 from .tracking import log_evaluation, log_metrics, log_model, start_tracking, tracker_names
@@ -411,7 +403,7 @@ class _Run:
         with tqdm(
             total=total, initial=state.batch, desc=f"epoch {state.epoch + 1}/{options.epochs}", disable=not show
         ) as bar:
-            for ids, *wanted in made_meanwhile(self.batches, accelerator.device):
+            for ids, *wanted in prefetched(self.batches, accelerator.device):
                 start, last = time.monotonic(), state.batch + 1 == total
                 accelerate_now = last or (state.batch + 1) % options.gradient_accumulation == 0
                 loss = self.step(ids, wanted, accelerate_now)
