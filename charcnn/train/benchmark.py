@@ -191,14 +191,17 @@ def literal_training_rate(
     batches: int = 3,  # batches of 32 that are timed
 ) -> float:  # texts per second
     "Train the literal network and time its steps."
-    net = LiteralNet()
+    device = PartialState().device
+    net = LiteralNet().to(device)
     optimizer = torch.optim.AdamW(net.parameters())
 
     def step():
-        targets = torch.arange(32) % 5
-        nn.functional.cross_entropy(net(net.one_hot(texts[:32])), targets).backward()
+        targets = torch.arange(32, device=device) % 5
+        loss = nn.functional.cross_entropy(net(net.one_hot(texts[:32]).to(device)), targets)
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+        loss.item()  # waits for the device
 
     return 32 / median_seconds(step, batches)
 
@@ -219,9 +222,9 @@ def matrix_product_rate(
     dtype: torch.dtype,
     size: int = 2048,  # rows and columns
 ) -> float:  # floating-point operations per second
-    "What this machine's matrix product reaches."
-    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
-    return 2 * size**3 / median_seconds(lambda: a @ b, 10)
+    "What the matrix product of the device reaches."
+    a, b = torch.randn(2, size, size, dtype=dtype, device=PartialState().device)
+    return 2 * size**3 / median_seconds(lambda: (a @ b)[0, 0].item(), 10)  # reading a number waits for the device
 
 # %% ../../nbs/train/08_benchmark.ipynb #8b3becc3
 def main() -> None:
@@ -233,10 +236,11 @@ def main() -> None:
     for what, unit, ours, goal, base in scoring_rows():
         ratio = "" if math.isnan(base) else f"{base / ours if unit == 'ms' else ours / base:.0f}x"
         table.add_row(what, unit, f"{ours:.3g}", goal, "" if math.isnan(base) else f"{base:.3g}", ratio)
-    texts = made_up_texts(100_000 if torch.cuda.is_available() else 8000)
-    model = build_model({})
-    bits = "bf16" if bf16_is_native() else "32 bits"  # what `precision="auto"` trains in
-    rate = matrix_product_rate(torch.bfloat16 if bf16_is_native() else torch.float32)
+    device, model = PartialState().device, build_model({})
+    count, size = (100_000, 8192) if device.type == "cuda" else (8000, 2048)
+    texts, bf16 = made_up_texts(count), bf16_is_native(device)
+    bits = "bf16" if bf16 else "32 bits"  # what `precision="auto"` trains in
+    rate = matrix_product_rate(torch.bfloat16 if bf16 else torch.float32, size)
     share = operations_per_text(model, texts) / rate
     options = TrainingOptions(epochs=1, batches=BatchOptions(typos=0.04, prefixes=0.0))
     ours = training_rate(model, texts, options)
@@ -250,7 +254,7 @@ def main() -> None:
         f"{ours / base:.0f}x",
     )
     console.print(table)
-    console.print(f"training uses {share * ours:.0%} of the rate of this machine's matrix product in {bits}")
+    console.print(f"training uses {share * ours:.0%} of the rate of the device's matrix product in {bits}")
     console.print(
         f"with batches as they are made it keeps {pipeline_share(model, texts, options):.0%} of the rate with batches on the device"
         " already; goal on a GPU: 90%"
