@@ -611,6 +611,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'charcnn.train.batches.prefetched': ('train/batches.html#prefetched', 'charcnn/train/batches.py'),
                                        'charcnn.train.batches.sampling_weights': ( 'train/batches.html#sampling_weights',
                                                                                    'charcnn/train/batches.py'),
+                                       'charcnn.train.batches.split_fingerprint': ( 'train/batches.html#split_fingerprint',
+                                                                                    'charcnn/train/batches.py'),
                                        'charcnn.train.batches.targets_of': ('train/batches.html#targets_of', 'charcnn/train/batches.py')},
             'charcnn.train.benchmark': { 'charcnn.train.benchmark.LiteralNet': ( 'train/benchmark.html#literalnet',
                                                                                  'charcnn/train/benchmark.py'),

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from ..scorer import Scorer
 from ..text import PADDING, pad
-from .batches import Batches, BatchOptions, encode_split
+from .batches import Batches, BatchOptions, encode_split, split_fingerprint
 from .model import ReviewModel, bf16_is_native, load_model
 
 # %% ../../nbs/train/10_teacher.ipynb #905cdb8e
@@ -152,7 +152,7 @@ def teacher_logits(
         )
     with open(weights, "rb") as opened:
         trained = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
-    file = folder / f"logits-{split._fingerprint}-{trained}.npy"
+    file = folder / f"logits-{split_fingerprint(split)}-{trained}.npy"
     if not file.exists():
         _ask(answer, rows, (len(split), classes), file.with_suffix(".part"), progress)
         file.with_suffix(".part").rename(file)
@@ -225,12 +225,12 @@ def cut_fragments(
 def cross_fitted_logits(
     model,  # a peer of `charcnn.study`, or whatever has a `name`, `fit` and `probabilities` as those; stays untrained
     split: Dataset,  # reviews, columns `text` and `rating`; in an order that chance made
-    more: Dataset | None,  # texts that nobody has rated, column `text`
+    more: Dataset | None,  # texts that nobody has rated, columns `text` and `rating`
     folder: Path,  # where the answers are kept
 ) -> np.ndarray:  # float32 `[reviews and texts, 5]`
     "Ask two copies of a model, each fitted on one half of the reviews, about the other half; both about other texts."
     name = re.sub(r"\W+", "-", model.name.lower())
-    file = folder / f"{name}-{split._fingerprint}-{more._fingerprint if more is not None else 'alone'}.npy"
+    file = folder / f"{name}-{split_fingerprint(split)}-{'alone' if more is None else split_fingerprint(more)}.npy"
     if file.exists():
         return np.load(file)
     ratings, half = np.array(split["rating"]), np.arange(len(split)) % 2
