@@ -215,5 +215,6 @@ class Trained(Peer):
         batches = Batches(
             split, self.model.encoder, self.model.classes, BatchOptions(batch_characters=12_000), shuffle=False
         )
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):  # as in training
+        device = next(self.model.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_native(device)):  # as in training
             return predict(self.model, batches)

@@ -382,7 +382,7 @@ class Batches(IterableDataset):
 def prefetched(
     batches: Batches,
     device: torch.device,  # on which a model is trained
-    processes: int = 2,  # that make batches for a GPU; a CPU that trains has no core to spare
+    processes: int = 4,  # that make batches for a GPU; a CPU that trains has no core to spare
 ) -> Iterable[tuple[torch.Tensor, ...]]:
     "The batches, made ahead by other processes if a GPU would have to wait for them."
     if device.type != "cuda":

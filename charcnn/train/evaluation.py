@@ -7,6 +7,7 @@ __all__ = ['balanced_rows', 'evaluate', 'evaluate_groups', 'evaluate_scorer', 'p
 
 # %% ../../nbs/train/04_evaluation.ipynb #585978a0
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -137,22 +138,23 @@ def plot_calibration(
 def predict(
     model: ReviewModel,
     batches: Batches,  # not shuffled
-    accelerator: Accelerator | None = None,  # where the model lives; the CPU by default
+    accelerator: Accelerator | None = None,  # of training; by default one process asks the model where it lives
 ) -> np.ndarray:  # `[texts, classes]`, in the order of the split
     "Predict the probabilities of a split. With several processes each computes its share and all get the whole."
-    accelerator = accelerator or Accelerator(cpu=True)
+    device = accelerator.device if accelerator else next(model.parameters()).device
+    precision = accelerator.autocast if accelerator else nullcontext  # the caller's, if any
     was_training = model.training
     model.eval()
     found, rows = [], []
     for step in range(len(batches)):
         ids = batches.batch(step)[0]
-        with accelerator.autocast():
-            found.append(model(ids.to(accelerator.device)).float().softmax(-1).cpu())
+        with precision():
+            found.append(model(ids.to(device)).float().softmax(-1).cpu())
         rows.append(batches.batches[step][batches.rank :: batches.world])
     model.train(was_training)
-    gathered = accelerator.gather_for_metrics(
-        [(np.concatenate(rows), torch.cat(found).numpy())] if rows else [], use_gather_object=True
-    )
+    gathered = [(np.concatenate(rows), torch.cat(found).numpy())] if rows else []
+    if accelerator:
+        gathered = accelerator.gather_for_metrics(gathered, use_gather_object=True)
     probabilities = np.zeros((len(batches.split), model.classes), np.float32)
     for places, values in gathered:
         probabilities[places] = values

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from accelerate.state import PartialState
 from datasets import Dataset, concatenate_datasets
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax
@@ -162,11 +163,13 @@ def teacher_logits(
 def _network(model: ReviewModel, encoded) -> tuple[list[np.ndarray], Callable[[int], np.ndarray]]:
     order = BatchOptions(batch_characters=6000, largest_batch=256)
     batches = Batches(encoded, model.encoder, model.classes, order, shuffle=False)
+    device = PartialState().device
+    model = model.to(device)
 
     @torch.no_grad()
     def answer(step: int) -> np.ndarray:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_native()):
-            return model(batches.batch(step)[0]).float().numpy()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_native(device)):
+            return model(batches.batch(step)[0].to(device)).float().cpu().numpy()
 
     return batches.batches, answer
 
