@@ -33,7 +33,16 @@ from tqdm.auto import tqdm
 
 from ..ratings import LABEL_OF_CLASS
 from ..settings import TrackingSettings
-from .batches import UNRATED, Batches, BatchOptions, EncodedSplit, class_shares, encode_split, prefetched
+from charcnn.train.batches import (
+    UNRATED,
+    Batches,
+    BatchOptions,
+    EncodedSplit,
+    class_shares,
+    encode_split,
+    prefetched,
+    split_fingerprint,
+)
 from .evaluation import evaluate, predict
 from .model import NgramVotes, ReviewModel, bf16_is_native, refuse_unknown
 from .tracking import log_evaluation, log_metrics, log_model, start_tracking, tracker_names
@@ -299,7 +308,7 @@ def train(
     config = _flat(
         "", {"model": {"architecture": type(model).__name__, **model._hub_mixin_config}, "training": asdict(options)}
     )
-    config |= {"dataset": fingerprint or dataset["train"]._fingerprint, "processes": accelerator.num_processes}
+    config |= {"dataset": fingerprint or split_fingerprint(dataset["train"]), "processes": accelerator.num_processes}
     if teacher is not None:
         if teacher.shape != (len(dataset["train"]), model.classes):
             raise ValueError(
