@@ -55,9 +55,9 @@ def evaluate(
     predicted = of_labels.argmax(1)
     present = sorted(set(truth) | set(predicted))
     precision, recall, f1, _ = precision_recall_fscore_support(truth, predicted, labels=[0, 1, 2], zero_division=0)
-    # A sum that rounding takes above 1 would make torchmetrics believe that all are logits.
-    certain = torch.tensor(of_labels).clamp(max=1)
-    error = multiclass_calibration_error(certain, torch.tensor(truth, dtype=torch.long), 3, n_bins=15)
+    # With a number above 1, as rounding makes, torchmetrics would take all of them for logits.
+    chances = torch.tensor(of_labels.clip(max=1))
+    error = multiclass_calibration_error(chances, torch.tensor(truth, dtype=torch.long), 3, n_bins=15)
     return {
         "reviews": len(ratings),
         "accuracy": float(accuracy_score(truth, predicted)),
