@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DilatedBlock', 'DilatedCharCNN', 'GatedBlock', 'GatedCharCNN', 'SqueezeExcitationBlock', 'SqueezeExcitationCharCNN',
-           'pretrain']
+           'SelfAttentionBlock', 'SelfAttentionCharCNN', 'pretrain']
 
 # %% ../../nbs/study/03_variants.ipynb #557a7a58
 from collections.abc import Sequence
@@ -74,6 +74,27 @@ class SqueezeExcitationCharCNN(CharCNN):
     "The default network with squeeze-excitation."
 
     block = SqueezeExcitationBlock
+
+# %% ../../nbs/study/03_variants.ipynb #sattn002
+class SelfAttentionBlock(nn.Module):
+    "A layer of a transformer, over the places of the text. Source: arXiv 1706.03762, section 3; arXiv 2002.04745 for its norms."
+
+    def __init__(self, channels: int, kernel: int):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(
+            channels, 4, 2 * channels, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:  # (B, C, 1, L), whether the text has not ended (B, 1, 1, L)
+        hidden = ~known.flatten(1)
+        hidden[:, 0] = False  # an empty text has to look at something
+        return self.layer(x.squeeze(2).transpose(1, 2), src_key_padding_mask=hidden).transpose(1, 2).unsqueeze(2)
+
+
+class SelfAttentionCharCNN(CharCNN):
+    "The default network with self-attention."
+
+    block = SelfAttentionBlock
 
 # %% ../../nbs/study/03_variants.ipynb #pre00002
 def pretrain(

@@ -432,7 +432,7 @@ ARCHITECTURES: dict[str, str] = {  # where each class is; a chapter is imported 
     "CharCNN": "charcnn.train.model:CharCNN",
     **{
         name: f"charcnn.study.variants:{name}"
-        for name in ("DilatedCharCNN", "GatedCharCNN", "SqueezeExcitationCharCNN")
+        for name in ("DilatedCharCNN", "GatedCharCNN", "SqueezeExcitationCharCNN", "SelfAttentionCharCNN")
     },
     "ZhangCNN": "charcnn.train.model:ZhangCNN",
     "Transformer": "charcnn.train.teacher:Transformer",
