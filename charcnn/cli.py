@@ -189,6 +189,9 @@ def train(
         Path | None, typer.Option(help="The run of a larger model on the same dataset, which teaches this one.")
     ] = None,
     fragments: Annotated[int, typer.Option(help="Short texts cut out of the reviews that only the teacher rates.")] = 0,
+    states: Annotated[
+        int, typer.Option(help="How many numbers a transformer that teaches tells of each piece of a text; 0: none.")
+    ] = 0,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A training option, KEY=VALUE; see charcnn.train.training. Repeatable."),
@@ -204,19 +207,20 @@ def train(
     from charcnn.pipeline import parse_values
     from charcnn.train.dataset import fingerprint
     from charcnn.train.model import build_model, load_model
-    from charcnn.train.teacher import taught_split
+    from charcnn.train.teacher import taught_split, teacher_states
     from charcnn.train.training import build_options
     from charcnn.train.training import train as train_model
 
     chosen = build_options(parse_values(set_ or []))
     splits = _dataset(dataset)
     network = load_model(model) if Path(model).is_dir() else build_model(model, seed=chosen.seed)
-    shown, logits = splits, None
+    shown, logits, told = splits, None, None
     if teacher:
         shown = DatasetDict(splits)
         shown["train"], logits = taught_split(teacher, splits["train"], fragments, seed=chosen.seed, progress=progress)
+        told = teacher_states(teacher, shown["train"], states, progress) if states else None
     best = train_model(
-        shown, network, run, chosen, load_settings().tracking, fingerprint(splits), logits, progress=progress
+        shown, network, run, chosen, load_settings().tracking, fingerprint(splits), logits, told, progress=progress
     )
     print(f"best model in {best}; `charcnn export {run} {dataset} MODEL` makes a model folder of it")
 

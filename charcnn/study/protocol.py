@@ -21,7 +21,7 @@ from sklearn.metrics import f1_score
 from ..ratings import label_of_rating, label_probabilities
 from .disturbances import DISTURBANCES
 from .peers import Peer, Trained
-from ..train.batches import targets_of
+from ..train.batches import TeacherStates, targets_of
 from ..train.benchmark import training_rate
 from ..train.evaluation import balanced_rows, evaluate, evaluate_groups
 from ..train.model import ReviewModel, build_model, load_model
@@ -118,12 +118,13 @@ def train_and_measure(
     options: dict,  # of training, see `charcnn.train.training`
     folder: str | Path,  # of the run
     teacher: np.ndarray | None = None,  # logits of a larger model for the rows of `train`
+    states: TeacherStates | None = None,  # what a transformer makes of each piece of the rows of `train`
     progress: bool = True,  # show a progress bar
 ) -> tuple[dict[str, float | str], Peer]:  # the row, and the trained model
     "Train a network and measure it; macro-F1 with 10 % of the characters mistyped, and of the first 20, is measured too."
     chosen = build_options(options)
     network = build_model(model, seed=chosen.seed) if isinstance(model, dict) else model
-    best = train(dataset, network, folder, chosen, teacher=teacher, progress=progress)
+    best = train(dataset, network, folder, chosen, teacher=teacher, states=states, progress=progress)
     trained = Trained(load_model(best), name)
     row = measure_exported(trained, dataset["validation"])
     mistyped = robustness(trained, dataset["validation"], {"typos 10 %": DISTURBANCES["typos 10 %"]})[0]["macro_f1"]

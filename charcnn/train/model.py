@@ -320,8 +320,8 @@ class CharCNN(ReviewModel):
         heads: int = 4,  # attention heads
         dropout: float = 0.1,  # of features before pooling and of pooled features
         ngrams: tuple[int, ...] = (3, 5, 8),  # lengths of the n-grams that vote beside the network; none: no table
-        buckets: int = 175_003,  # rows of their table
-        ngram_features: int = 0,  # numbers that describe an n-gram to the first convolution
+        buckets: int = 74_897,  # rows of their table
+        ngram_features: int = 8,  # numbers that describe an n-gram to the first convolution
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
     ):
@@ -386,13 +386,17 @@ class CharCNN(ReviewModel):
         return (self.attention.weight @ x).float().masked_fill(ended, -1e4).softmax(-1)
 
     def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
+        return self.forward_with_places(ids)[0]
+
+    def forward_with_places(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, classes), (B, C, P)
+        "Logits, and what describes each place of the text."
         found = self.look_up(ids)
-        x, ended = self.features(ids, found)
-        x = self.dropout(x)
+        places, ended = self.features(ids, found)
+        x = self.dropout(places)
         weights = self.attend(x, ended).to(x.dtype)
         pooled = (weights @ x.transpose(1, 2)).flatten(1)  # (B, heads * C)
         logits = self.head(self.dropout(pooled)).float()
-        return logits if found is None else logits + self.votes.vote(found)
+        return logits if found is None else logits + self.votes.vote(found), places
 
     def margin_bias(self) -> Tensor:
         "The margin between good and bad before any character is read."
