@@ -321,7 +321,7 @@ class CharCNN(ReviewModel):
         dropout: float = 0.1,  # of features before pooling and of pooled features
         ngrams: tuple[int, ...] = (3, 5, 8),  # lengths of the n-grams that vote beside the network; none: no table
         buckets: int = 74_897,  # rows of their table
-        ngram_features: int = 8,  # numbers that describe an n-gram to the first convolution
+        ngram_features: int = 8,  # numbers that describe an n-gram to the first convolution, where there are n-grams
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
     ):
@@ -331,6 +331,7 @@ class CharCNN(ReviewModel):
             raise ValueError(f"widths {list(widths)} and depths {list(depths)} must name the same number of stages")
         if not first_kernel % 2 or not kernel % 2:
             raise ValueError(f"first_kernel={first_kernel} and kernel={kernel} must both be odd, to have a middle")
+        ngram_features = ngram_features if ngrams else 0
         self.embedding = nn.Embedding(self.encoder.alphabet.size, embedding, padding_idx=PADDING)
         self.stages = nn.ModuleList()
         for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
@@ -347,10 +348,6 @@ class CharCNN(ReviewModel):
         self.dropout = nn.Dropout(dropout)
         if ngrams and (min(ngrams) < 1 or buckets < 1):
             raise ValueError(f"ngrams {list(ngrams)} and buckets={buckets} must be at least 1")
-        if ngram_features and not ngrams:
-            raise ValueError(
-                f"ngram_features={ngram_features} describe n-grams, and there are none; name their lengths"
-            )
         self.votes = None
         if ngrams:
             self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice)
