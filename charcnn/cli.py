@@ -211,6 +211,10 @@ def train(
     from charcnn.train.training import build_options
     from charcnn.train.training import train as train_model
 
+    if (fragments or states) and not teacher:
+        raise ValueError(
+            f"fragments={fragments} and states={states} are asked of a teacher; name its run with --teacher"
+        )
     chosen = build_options(parse_values(set_ or []))
     splits = _dataset(dataset)
     network = load_model(model) if Path(model).is_dir() else build_model(model, seed=chosen.seed)

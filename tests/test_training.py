@@ -132,3 +132,20 @@ def test_a_run_takes_bf16_only_where_it_is_fast_and_says_what_it_took(
     )
     assert json.loads((tmp_path / "options.json").read_text())["training.precision"] == precision
     assert json.loads((best / "config.json").read_text())["training"]["precision"] == precision
+
+
+@pytest.mark.parametrize("option", ["--states", "--fragments"])
+def test_what_only_a_teacher_can_say_needs_a_teacher(dataset, tmp_path, option):
+    command = [
+        sys.executable,
+        "-c",
+        "from charcnn.cli import main; main()",
+        "train",
+        dataset,
+        tmp_path / "run",
+        option,
+        "8",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "name its run with --teacher" in done.stderr
+    assert not (tmp_path / "run").exists()

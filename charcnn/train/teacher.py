@@ -23,7 +23,6 @@ from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
 from ..scorer import Scorer
@@ -275,10 +274,10 @@ def _states_of(model: Transformer, tokens: list[np.ndarray]) -> Callable[[np.nda
     def states(
         rows: np.ndarray,
     ) -> np.ndarray:  # float32 `[tokens of all rows, hidden size]`, without the two that frame a text
-        lengths = torch.tensor([len(tokens[row]) for row in rows])
-        ids = pad_sequence([torch.from_numpy(tokens[row]) for row in rows], batch_first=True, padding_value=PADDING)
+        lengths = [len(tokens[row]) for row in rows]
+        ids = torch.from_numpy(pad(np.concatenate([tokens[row] for row in rows]), np.cumsum([0, *lengths])))
         place = torch.arange(ids.shape[1])
-        inner = (place > 0) & (place < lengths[:, None] - 1)
+        inner = (place > 0) & (place < torch.tensor(lengths)[:, None] - 1)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_native(device)):
             found = body(ids.to(device), attention_mask=(ids != PADDING).long().to(device)).last_hidden_state
         return found.float().cpu()[inner].numpy()
