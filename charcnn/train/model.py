@@ -212,7 +212,6 @@ class NgramVotes(nn.Module):
         nn.init.zeros_(self.table.weight)
         if features:  # as votes, n-grams may begin alike; a convolution could not tell them apart
             nn.init.normal_(self.table.weight[1:, self.votes.stop :], 0, 0.1 / self.SCALE)
-        nn.init.constant_(self.table.weight[self.SILENT, :1], -1e4 / self.SCALE)
         # The hash of each row's n-gram, rounded to a float, which averaging leaves as it is.
         self.register_buffer("owner_hashes", torch.full((buckets,), self.NOBODY))
         generator = torch.Generator().manual_seed(1)
@@ -284,7 +283,9 @@ class NgramVotes(nn.Module):
         features = rows[..., self.votes.stop :].unflatten(1, places.shape[1:]).sum(1) * (self.SCALE / kept)
         # A product is faster than picking a column.
         first = F.pad(rows.new_tensor([[self.SCALE]]), (0, rows.shape[-1] - 1))
-        return FoundNgrams((first @ rows.transpose(1, 2)).softmax(-1), rows, features)
+        silent = (places == self.SILENT).flatten(1).unsqueeze(1)
+        counts = (first @ rows.transpose(1, 2)).masked_fill(silent, -1e4).softmax(-1)
+        return FoundNgrams(counts, rows, features)
 
     def vote(self, found: FoundNgrams) -> Tensor:  # (B, classes)
         "What the votes add up to."

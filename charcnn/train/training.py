@@ -60,6 +60,7 @@ class TrainingOptions:
     weight_decay: float = 0.05  # of convolutions and linear layers
     momentum: float = 0.9  # of sgd
     ngram_rate: float = 0.3  # learning rate of a table of n-grams, as a share of the others'; its rows are seen rarely
+    ngram_decay: float = 0.0  # weight decay of that table
     schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
     warmup: float = 0.1  # share of the steps in which one_cycle rises
     step_epochs: int = 3  # epochs after which `step` halves the learning rate
@@ -95,6 +96,10 @@ class TrainingOptions:
             raise ValueError(f"states_weight={self.states_weight} must be above 0; give no states to leave them out")
         if not 0 < self.ngram_rate <= 1:
             raise ValueError(f"ngram_rate={self.ngram_rate} is not above 0 and at most 1")
+        if self.weight_decay < 0 or self.ngram_decay < 0:
+            raise ValueError(
+                f"weight_decay={self.weight_decay} and ngram_decay={self.ngram_decay} cannot be below 0; 0 lets nothing decay"
+            )
         if self.clip_norm < 0:
             raise ValueError(f"clip_norm={self.clip_norm} is below 0; 0 clips nothing")
         if self.learning_rate <= 0 or not 0 <= self.average < 1 or not 0 < self.warmup < 1:
@@ -210,7 +215,7 @@ def states_loss(said: Tensor, states: Tensor) -> Tensor:  # (B, at least P, numb
 
 # %% ../../nbs/train/06_training.ipynb #e6ad2f5e
 def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    "Make the optimiser; biases, norms, scales and embeddings do not decay."
+    "Make the optimiser; biases, norms, scales and embeddings of characters do not decay."
     decayed = {id(module.weight) for module in model.modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)}
     tables = {id(module.table.weight) for module in model.modules() if isinstance(module, NgramVotes)}
     others = [p for p in model.parameters() if id(p) not in decayed | tables]
@@ -218,7 +223,7 @@ def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.O
     groups = [
         {"params": [p for p in model.parameters() if id(p) in decayed], "weight_decay": options.weight_decay},
         {"params": others, "weight_decay": 0.0},
-        {"params": [p for p in model.parameters() if id(p) in tables], "weight_decay": 0.0, "lr": rate},
+        {"params": [p for p in model.parameters() if id(p) in tables], "weight_decay": options.ngram_decay, "lr": rate},
     ]
     groups = [group for group in groups if group["params"]]
     if options.optimizer == "sgd":
@@ -301,7 +306,8 @@ def load_checkpoint(accelerator: Accelerator, folder: Path) -> bool:
 def _check_same_run(folder: Path, config: dict) -> None:
     file = folder / "options.json"
     if file.is_file() and (folder / "checkpoints" / "latest").is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))
+        defaults = _flat("", {"training": asdict(TrainingOptions())})  # an older run had these where it names none
+        before = defaults | json.loads(file.read_text(encoding="utf-8"))
         for key in sorted(set(before) | set(config)):
             if before.get(key) != config.get(key):
                 raise ValueError(
