@@ -75,6 +75,7 @@ class TrainingOptions:
     clip_norm: float = 1.0  # longest gradient; 0: of any length
     average: float = 0.999  # decay of the averaged weights that are evaluated and kept; 0: no averaging
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # mixed precision; auto: bf16 where it is fast
+    threads: int = 0  # on a processor; another number gives other last bits. 0: one per core
     patience: int = 0  # epochs without a better validation before it stops; 0: never
     checkpoint_minutes: float = 5.0  # time between checkpoints
     seed: int = 0  # of weights, order and chance
@@ -90,6 +91,8 @@ class TrainingOptions:
         for name in ("epochs", "gradient_accumulation", "step_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.threads < 0:
+            raise ValueError(f"threads={self.threads} is below 0; 0 uses one per core")
         if not 0 <= self.teacher_weight <= 1:
             raise ValueError(f"teacher_weight={self.teacher_weight} is not from 0 to 1")
         if self.states_weight <= 0:
@@ -390,11 +393,15 @@ def train(
     with accelerator.main_process_first():
         run_id = _run_id(folder)
     start_tracking(accelerator, tracking, config, folder, run_id)
+    threads = torch.get_num_threads()
     try:
+        torch.set_num_threads(options.threads or threads)
         run.go(progress, on_step)
     except KeyboardInterrupt:
         # Not saved here: the interrupt may have come in the middle of a step.
         raise KeyboardInterrupt("stopped; the same command goes on from the last checkpoint") from None
+    finally:
+        torch.set_num_threads(threads)
     if accelerator.is_main_process:
         log_model(accelerator, folder / "best", f"charcnn-{run_id}", run.state.history[-1]["balanced"])
     accelerator.end_training()
