@@ -222,7 +222,7 @@ def train(
     if teacher:
         shown = DatasetDict(splits)
         shown["train"], logits = taught_split(teacher, splits["train"], fragments, seed=chosen.seed, progress=progress)
-        told = teacher_states(teacher, shown["train"], states, progress) if states else None
+        told = teacher_states(teacher, shown["train"], states, progress=progress) if states else None
     best = train_model(
         shown, network, run, chosen, load_settings().tracking, fingerprint(splits), logits, told, progress=progress
     )

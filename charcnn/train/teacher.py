@@ -220,6 +220,7 @@ def teacher_states(
     teacher: str | Path,  # the folder of a `Transformer`'s training run
     split: Dataset,  # texts, columns `text` and `rating`
     numbers: int = 128,  # principal components kept of each state
+    asked: np.ndarray | None = None,  # bool `[texts]`: about which ones; by default all. Others have no states
     progress: bool = True,  # show a progress bar
 ) -> TeacherStates:  # float16, memory-mapped, kept in the teacher's folder
     "Ask a trained transformer what it makes of each piece of each text. Raises `ValueError` if the folder holds none."
@@ -231,9 +232,12 @@ def teacher_states(
     model = load_model(folder / "best").eval()
     if not hasattr(model, "body"):
         raise ValueError(f"{folder} holds a {type(model).__name__}; only a Transformer has states to tell")
+    counts, asked = np.zeros(len(split), np.int64), np.ones(len(split), bool) if asked is None else asked
+    split = split.select(np.flatnonzero(asked))
     file = folder / f"states-{numbers}-{split_fingerprint(split)}-{_trained(folder / 'best' / 'model.safetensors')}.npy"
     tokens, pieces = _tokens_and_pieces(model.encoder, split)
-    offsets = np.concatenate([[0], np.cumsum([part[-1] + 1 if len(part) else 0 for part in pieces], dtype=np.int64)])
+    counts[asked] = [part[-1] + 1 if len(part) else 0 for part in pieces]
+    offsets = np.concatenate([[0], np.cumsum(counts[asked])])
     if not file.exists():
         states, lengths = _states_of(model, tokens), np.array([len(part) for part in tokens])
         some = np.random.default_rng(0).choice(len(split), min(len(split), 2000), replace=False)
@@ -253,7 +257,7 @@ def teacher_states(
         rows = [np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in batch]) for batch in batches]
         _ask(answer, rows, (int(offsets[-1]), numbers), file.with_suffix(".part"), progress, np.float16, "piece")
         file.with_suffix(".part").rename(file)
-    return TeacherStates(np.load(file, mmap_mode="r"), offsets)
+    return TeacherStates(np.load(file, mmap_mode="r"), np.concatenate([[0], np.cumsum(counts)]))
 
 
 def _tokens_and_pieces(encoder: TokenEncoder, split: Dataset) -> tuple[list[np.ndarray], list[np.ndarray]]:
