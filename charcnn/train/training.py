@@ -74,6 +74,7 @@ class TrainingOptions:
     gradient_accumulation: int = 1  # batches for one step
     clip_norm: float = 1.0  # longest gradient; 0: of any length
     average: float = 0.999  # decay of the averaged weights that are evaluated and kept; 0: no averaging
+    keep: Literal["best", "last"] = "best"  # weights in `best/`: of the epoch best on validation, or of the last one
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # mixed precision; auto: bf16 where it is fast
     threads: int = 0  # on a processor; another number gives other last bits. 0: one per core
     patience: int = 0  # epochs without a better validation before it stops; 0: never
@@ -85,6 +86,7 @@ class TrainingOptions:
         for name, allowed in (
             ("optimizer", ("adamw", "sgd")), ("schedule", ("one_cycle", "cosine", "step", "constant")),
             ("loss", ("cross_entropy", "focal", "ordinal", "mixup")), ("prior", ("natural", "balanced")), ("precision", ("auto", "no", "bf16", "fp16")),
+            ("keep", ("best", "last")),
         ):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}")
@@ -541,7 +543,7 @@ class _Run:
         better = found["balanced"]["macro_f1"] > state.best
         state.best, state.stale = max(state.best, found["balanced"]["macro_f1"]), 0 if better else state.stale + 1
         if accelerator.is_main_process:
-            if better:
+            if better or self.options.keep == "last":
                 self.kept.save_pretrained(
                     self.folder / "best", config={"training": asdict(self.options), "epoch": state.epoch}
                 )
