@@ -62,6 +62,7 @@ def open_browser(
     browser, driver = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
     if browser and driver:
         options.binary_location = browser
+    os.environ.setdefault("SE_AVOID_STATS", "true")  # without a driver at hand Selenium reports its use to a server
     try:
         opened = webdriver.Chrome(options, webdriver.ChromeService(driver) if browser and driver else None)
     except WebDriverException as e:
