@@ -417,6 +417,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'charcnn.ratings._labels_of': ('ratings.html#_labels_of', 'charcnn/ratings.py'),
                                  'charcnn.ratings._members': ('ratings.html#_members', 'charcnn/ratings.py'),
                                  'charcnn.ratings._places': ('ratings.html#_places', 'charcnn/ratings.py'),
+                                 'charcnn.ratings._shares_below': ('ratings.html#_shares_below', 'charcnn/ratings.py'),
                                  'charcnn.ratings.expected_score': ('ratings.html#expected_score', 'charcnn/ratings.py'),
                                  'charcnn.ratings.label_of_rating': ('ratings.html#label_of_rating', 'charcnn/ratings.py'),
                                  'charcnn.ratings.label_probabilities': ('ratings.html#label_probabilities', 'charcnn/ratings.py'),

@@ -60,12 +60,21 @@ def expected_score(
     probabilities = np.asarray(probabilities)
     return probabilities @ _places(probabilities.shape[-1]).astype(probabilities.dtype, copy=False)
 
+# %% ../nbs/02_ratings.ipynb #f6b15bec
+@lru_cache
+def _shares_below(classes: int) -> np.ndarray:
+    borders = np.arange(0.5, 4) / 4  # between the stars, on the scale of the score
+    places = np.arange(len(_labels_of(classes)))
+    return ((classes - 1) * borders - places[:, None] + 0.5).clip(0, 1)
+
 
 def suggested_rating(
-    score: np.ndarray,  # `[...]`, from 0 to 1
+    probabilities: np.ndarray,  # `[..., classes]`, the classes in order from bad to good
 ) -> np.ndarray:  # int8 `[...]`, from 1 to 5
-    "Suggest the star that is nearest to a score."
-    return (4 * np.asarray(score) + 1.5).astype(np.int8)
+    "Suggest the median of the ratings. Raises `ValueError` unless there are 5, 3 or 2 classes."
+    probabilities = np.asarray(probabilities)
+    below = probabilities @ _shares_below(probabilities.shape[-1])
+    return (1 + (below < 0.5).sum(-1)).astype(np.int8)
 
 # %% ../nbs/02_ratings.ipynb #1be88521
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ def scores(
     "Read score, label and suggested rating off the probabilities. Raises `ValueError` unless there are 5, 3 or 2 classes."
     expected = expected_score(probabilities)
     labels = label_probabilities(probabilities).argmax(-1)
-    ratings = suggested_rating(expected)
+    ratings = suggested_rating(probabilities)
     return [
         Score(score, LABELS[label], rating, tuple(row))
         for score, label, rating, row in zip(

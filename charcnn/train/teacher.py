@@ -223,7 +223,10 @@ def teacher_states(
     asked: np.ndarray | None = None,  # bool `[texts]`: about which ones; by default all. Others have no states
     progress: bool = True,  # show a progress bar
 ) -> TeacherStates:  # float16, memory-mapped, kept in the teacher's folder
-    "Ask a trained transformer what it makes of each piece of each text. Raises `ValueError` if the folder holds none."
+    """Ask a trained transformer what it makes of each piece of each text.
+
+    Raises `ValueError` if the folder holds none, or if the texts have too few tokens for so many components.
+    """
     folder = Path(teacher)
     if not (folder / "best" / "config.json").is_file():
         raise ValueError(
@@ -241,6 +244,10 @@ def teacher_states(
     if not file.exists():
         states, lengths = _states_of(model, tokens), np.array([len(part) for part in tokens])
         some = np.random.default_rng(0).choice(len(split), min(len(split), 2000), replace=False)
+        if (read := int((lengths[some] - 2).sum())) < numbers:
+            raise ValueError(
+                f"{read} tokens of {len(split)} texts have no {numbers} principal components; ask about more texts"
+            )
         some = np.array_split(some[np.argsort(lengths[some])], -(-len(some) // 64))
         components = PCA(numbers, svd_solver="covariance_eigh").fit(np.concatenate([states(batch) for batch in some]))
         scale = np.sqrt(components.explained_variance_.mean())
