@@ -225,7 +225,7 @@ def teacher_states(
 ) -> TeacherStates:  # float16, memory-mapped, kept in the teacher's folder
     """Ask a trained transformer what it makes of each piece of each text.
 
-    Raises `ValueError` if the folder holds none, or if the texts have too few tokens for so many components.
+    Raises `ValueError` if the folder holds none, or if the texts or its layers are too small for so many components.
     """
     folder = Path(teacher)
     if not (folder / "best" / "config.json").is_file():
@@ -244,9 +244,11 @@ def teacher_states(
     if not file.exists():
         states, lengths = _states_of(model, tokens), np.array([len(part) for part in tokens])
         some = np.random.default_rng(0).choice(len(split), min(len(split), 2000), replace=False)
-        if (read := int((lengths[some] - 2).sum())) < numbers:
+        read, width = int((lengths[some] - 2).sum()), model.body.config.hidden_size
+        if numbers > min(read, width):
             raise ValueError(
-                f"{read} tokens of {len(split)} texts have no {numbers} principal components; ask about more texts"
+                f"numbers={numbers} is more than {read} tokens of {len(split)} texts, {width} wide, have components; "
+                "ask about more texts, or keep fewer numbers"
             )
         some = np.array_split(some[np.argsort(lengths[some])], -(-len(some) // 64))
         components = PCA(numbers, svd_solver="covariance_eigh").fit(np.concatenate([states(batch) for batch in some]))
