@@ -1,5 +1,6 @@
 """The study's notebooks on a dataset that takes seconds: each runs to its end, and what is measured is not measured again."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_peers(folder):
     networks = f"networks={{charcnn: [{TINY}, {QUICK}]}}"
     study(folder, "10_peers", f"folder={folder}/results", f"trained={{ZhangCNN small: {folder}/zhang}}", networks)
     first = pd.read_csv(folder / "results/peers.csv")
-    assert len(first) == 8
+    assert len(first) == 9
     for name in ("robustness", "prefixes", "sources"):
         assert set(pd.read_csv(folder / f"results/{name}.csv")["model"]) == set(first["model"])
     assert set(pd.read_csv(folder / "results/speeds.csv")["model"]) == set(first["model"]) - {"ZhangCNN small"}
@@ -89,3 +90,39 @@ def test_the_others_run(folder, notebook, more):
     study(folder, notebook, *places, *runs, *more)
     if places:
         assert len(pd.read_csv(folder / f"{notebook}.csv"))
+
+
+PRETRAINED = Path("charcnn/pretrained")
+
+
+@pytest.fixture(scope="module")
+def robustness() -> pd.DataFrame:
+    return pd.read_csv("nbs/study/results/robustness.csv").pivot(
+        index="model", columns="disturbance", values="macro_f1"
+    )
+
+
+@pytest.mark.parametrize("disturbance", ["clean", "typos 5 %", "typos 10 %", "typos 20 %"])
+def test_the_bundled_model_is_above_every_peer(robustness, disturbance):
+    peers = robustness[disturbance].drop(["charcnn", "our teacher"])  # it is measured against what did not teach it
+    assert robustness[disturbance]["charcnn"] > peers.max()
+
+
+def test_the_bundled_model_is_small_calibrated_and_the_one_in_the_tables():
+    measured = json.loads((PRETRAINED / "config.json").read_text())["metrics"]["balanced"]
+    assert (PRETRAINED / "model.onnx").stat().st_size <= 4e6
+    assert measured["ece"] <= 0.02
+    row = pd.read_csv("nbs/study/results/peers.csv").set_index("model").loc["charcnn"]
+    assert row["macro_f1"] == pytest.approx(measured["macro_f1"], abs=0.002)  # calibrated on all, not crosswise
+
+
+def test_readme_says_what_was_measured(robustness):
+    columns = ["clean", "typos 5 %", "typos 10 %", "typos 20 %", "no spaces"]
+    rows = [line.replace("*", "").strip("| ").split(" | ") for line in Path("README.md").read_text().splitlines()]
+    said = {row[0]: row[2:] for row in rows if len(row) == 7 and row[2].startswith("0.")}
+    names = {"MiniLM, fine-tuned: the teacher": "our teacher", "ZhangCNN small, as published": "ZhangCNN small"}
+    assert {names.get(name, name) for name in said} == set(robustness.index)
+    for name, values in said.items():
+        assert [float(value) for value in values] == pytest.approx(
+            list(robustness.loc[names.get(name, name), columns]), abs=0.00051
+        )

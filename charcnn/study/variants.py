@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DilatedBlock', 'DilatedCharCNN', 'GatedBlock', 'GatedCharCNN', 'SqueezeExcitationBlock', 'SqueezeExcitationCharCNN',
-           'SelfAttentionBlock', 'SelfAttentionCharCNN', 'pretrain']
+           'SelfAttentionBlock', 'SelfAttentionCharCNN', 'MeanPoolingCharCNN', 'MaxPoolingCharCNN', 'pretrain']
 
 # %% ../../nbs/study/03_variants.ipynb #557a7a58
 from collections.abc import Sequence
@@ -95,6 +95,27 @@ class SelfAttentionCharCNN(CharCNN):
     "The default network with self-attention."
 
     block = SelfAttentionBlock
+
+# %% ../../nbs/study/03_variants.ipynb #02867ed5
+class MeanPoolingCharCNN(CharCNN):
+    "The default network, with the mean over the text in place of attention."
+
+    def attend(self, x: Tensor, ended: Tensor) -> Tensor:  # (B, C, P), (B, 1, P) -> (B, heads, P)
+        "Every place of the text counts the same."
+        known = (~ended).float()
+        return (known / known.sum(-1, keepdim=True).clamp(min=1)).expand(-1, self.attention.out_features, -1)
+
+
+class MaxPoolingCharCNN(CharCNN):
+    "The default network, with the largest value of each channel in place of attention; it has one head."
+
+    def forward_with_places(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, classes), (B, C, P)
+        "Logits, and what describes each place of the text."
+        found = self.look_up(ids)
+        places, ended = self.features(ids, found)
+        pooled = self.dropout(places).masked_fill(ended, -torch.inf).amax(-1)
+        logits = self.head(self.dropout(pooled.where(pooled.isfinite(), 0))).float()  # an empty text has no place
+        return logits if found is None else logits + self.votes.vote(found), places
 
 # %% ../../nbs/study/03_variants.ipynb #pre00002
 def pretrain(

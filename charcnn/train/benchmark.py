@@ -243,7 +243,8 @@ def main() -> None:
     rate = matrix_product_rate(torch.bfloat16 if bf16 else torch.float32, size)
     share = operations_per_text(model, texts) / rate
     characters, largest = larger * BatchOptions.batch_characters, larger * BatchOptions.largest_batch
-    options = TrainingOptions(epochs=1, batches=BatchOptions(characters, largest, typos=0.04))
+    changes = {"typos": 0.05, "prefixes": 0.1, "joined": 0.04, "noise": 0.04}
+    options = TrainingOptions(epochs=1, batches=BatchOptions(characters, largest, **changes))
     ours = training_rate(model, texts, options)
     base = literal_training_rate(texts)
     table.add_row(

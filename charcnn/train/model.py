@@ -434,7 +434,14 @@ ARCHITECTURES: dict[str, str] = {  # where each class is; a chapter is imported 
     "CharCNN": "charcnn.train.model:CharCNN",
     **{
         name: f"charcnn.study.variants:{name}"
-        for name in ("DilatedCharCNN", "GatedCharCNN", "SqueezeExcitationCharCNN", "SelfAttentionCharCNN")
+        for name in (
+            "DilatedCharCNN",
+            "GatedCharCNN",
+            "SqueezeExcitationCharCNN",
+            "SelfAttentionCharCNN",
+            "MeanPoolingCharCNN",
+            "MaxPoolingCharCNN",
+        )
     },
     "ZhangCNN": "charcnn.train.model:ZhangCNN",
     "Transformer": "charcnn.train.teacher:Transformer",
