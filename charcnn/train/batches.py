@@ -22,7 +22,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm.auto import tqdm
 
-from ..ratings import LABEL_OF_CLASS
+from ..ratings import LABEL_OF_CLASS, neutral_score
 from ..text import PADDING, UNKNOWN, Encoder, pad
 
 # %% ../../nbs/train/02_batches.ipynb #85204463
@@ -221,20 +221,25 @@ def make_meaningless(
     table: np.ndarray,  # the id of each code point, as an alphabet has it
     generator: np.random.Generator,  # source of chance
 ) -> tuple[np.ndarray, np.ndarray]:  # ids and offsets of all texts
-    "Take the meaning from some texts: shuffle their characters, or put up to a dozen by chance, alike, or along the keyboard."
+    """Take the meaning from some texts: shuffle their characters, or put up to sixteen in their place, such as people hit to try a page:
+    any by chance, one again and again, letters and spaces, or a run along a row of keys, which may be repeated."""
     characters = np.setdiff1d(table[32:127], (PADDING, UNKNOWN))  # on any keyboard
+    letters = table[[ord(key) for key in "".join(_KEYBOARD) + "    "]]
     lengths, few = np.diff(offsets), chosen & (generator.random(len(chosen)) < 0.6)
-    lengths = np.where(few, np.minimum(lengths, generator.integers(1, 13, len(chosen))), lengths)
+    lengths = np.where(few, np.minimum(lengths, generator.integers(1, 17, len(chosen))), lengths)
     ids, offsets = cut(ids, offsets, lengths)
     for row in np.flatnonzero(chosen):
         text = ids[offsets[row] : offsets[row + 1]]
         if not few[row]:
             generator.shuffle(text)
-        elif (chance := generator.random()) < 0.75:
-            text[:] = generator.choice(characters, len(text) if chance < 0.5 else 1)
+        elif (chance := generator.random()) < 0.3:
+            text[:] = generator.choice(characters, len(text) if chance < 0.2 else 1)
+        elif chance < 0.7:
+            text[:] = generator.choice(letters, len(text))
         else:
-            keys = _KEYBOARD[generator.integers(len(_KEYBOARD))]
-            keys = keys[generator.integers(len(keys)) :]
+            keys = generator.choice((*_KEYBOARD, "1234567890"))[:: generator.choice((1, -1))]
+            start = generator.integers(len(keys))
+            keys = keys[start : start + generator.integers(2, 11)]
             text[:] = np.resize(table[[ord(key) for key in keys]], len(text))
     return ids, offsets
 
@@ -250,7 +255,7 @@ class BatchOptions:
     typos: float = 0.0  # mean share of characters mistyped, in half of the texts
     prefixes: float = 0.0  # share of texts cut at a random place
     joined: float = 0.0  # share of texts that lose their spaces
-    noise: float = 0.0  # share of texts made meaningless; such a text is taught to say nothing
+    noise: float = 0.0  # share of texts made meaningless; such a text is taught what an empty one is given
     seed: int = 0  # of the order and of augmentation
 
     def __post_init__(self):
@@ -327,8 +332,7 @@ class Batches(IterableDataset):
         self.shuffle, self.rank, self.world = shuffle, rank, world
         self.keys = neighbouring_keys(encoder.alphabet.table) if shuffle and options.typos else None
         self.space = encoder.alphabet.table[ord(" ")] if shuffle and options.joined else None
-        shares = class_shares(split.targets, classes, 1.0)
-        self.even = np.log(np.maximum(shares, 1e-9)).astype(np.float32)  # what a text that says nothing should be given
+        self.neutral = np.log(neutral_score(classes).probabilities).astype(np.float32)  # for a text that says nothing
         self.start(0)
 
     def start(
@@ -371,7 +375,7 @@ class Batches(IterableDataset):
         """Make one batch, this process's share of it.
 
         The logits are there if the split has a teacher or the options ask for noise; they are NaN for a text without any. A
-        text made meaningless has the target -1 and even logits. The states are there if the split has them; they are NaN for
+        text made meaningless has the target -1 and neutral logits. The states are there if the split has them; they are NaN for
         a text that lost its meaning or its spaces, and in one that is mistyped they may be a few characters off.
         """
         rows = self.batches[step]
@@ -386,7 +390,7 @@ class Batches(IterableDataset):
                 noisy = generator.random(len(rows)) < self.options.noise
                 ids, offsets = make_meaningless(ids, offsets, noisy, self.encoder.alphabet.table, generator)
                 logits = np.full((len(rows), self.classes), np.nan, np.float32) if logits is None else logits
-                targets, logits = np.where(noisy, UNRATED, targets), np.where(noisy[:, None], self.even, logits)
+                targets, logits = np.where(noisy, UNRATED, targets), np.where(noisy[:, None], self.neutral, logits)
                 moved |= noisy
         batch = EncodedSplit(ids, offsets, targets)
         mine = np.arange(self.rank, len(rows), self.world)
