@@ -11,7 +11,7 @@ import copy
 import hashlib
 import importlib.util
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..ratings import neutral_score
 from ..scorer import Scorer
 from ..text import PADDING, pad
 from charcnn.train.batches import (
@@ -358,14 +359,17 @@ def taught_split(
     teacher: str | Path,  # the folder of a training run or a model folder, see `teacher_logits`
     split: Dataset,  # reviews, columns `text` and `rating`
     fragments: int = 0,  # short texts to add, see `cut_fragments`
-    phrases: str | Path = "",  # CSV with columns `text` and `rating`, which the teacher is not asked about
-    times: int = 20,  # how often each phrase is added
+    phrases: Mapping[str, int] | None = None,  # CSVs, and how often each of their texts is added; the teacher is not asked
     beside: Sequence = (),  # models that answer beside the teacher, see `cross_fitted_logits`
     weight: float = 0.3,  # of each of them; the teacher's is 1
     seed: int = 0,
     progress: bool = True,  # show a progress bar
 ) -> tuple[Dataset, np.ndarray]:  # columns `text` and `rating`, and logits `[texts, classes]`
-    "Ask a teacher about a split and about short texts cut out of it. Raises `ValueError` for a weight below 0."
+    """Ask a teacher about a split and about short texts cut out of it, and add phrases.
+
+    The columns of a CSV of phrases are `text` and `rating`, from 1 to 5, or 0 for a text that says nothing, which is taught what an
+    empty one is given. Raises `ValueError` for a weight below 0.
+    """
     if weight < 0:
         raise ValueError(f"weight={weight} cannot be below 0; 0 asks the teacher alone")
     logits = teacher_logits(teacher, split, progress)
@@ -380,8 +384,10 @@ def taught_split(
         for model in beside:
             total += weight * cross_fitted_logits(model, split, short, Path(teacher))
         said = [total.astype(np.float32) / (1 + weight * len(beside))]
-    if phrases:
-        known = Dataset.from_dict(pd.read_csv(phrases, dtype={"text": str, "rating": int}).to_dict("list"))
+    neutral = np.log(neutral_score(logits.shape[1]).probabilities)
+    for file, times in (phrases or {}).items():
+        known = Dataset.from_dict(pd.read_csv(file, dtype={"text": str, "rating": int}).to_dict("list"))
         parts += times * [known.select_columns(["text", "rating"]).cast(split.features)]
-        said.append(np.full((times * len(known), logits.shape[1]), np.nan, np.float32))
+        told = np.where(np.array(known["rating"])[:, None] == 0, neutral, np.nan)
+        said.append(np.tile(told.astype(np.float32), (times, 1)))
     return concatenate_datasets(parts), np.concatenate(said)
