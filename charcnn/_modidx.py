@@ -831,6 +831,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'charcnn.train.teacher._graph': ('train/teacher.html#_graph', 'charcnn/train/teacher.py'),
                                        'charcnn.train.teacher._logits': ('train/teacher.html#_logits', 'charcnn/train/teacher.py'),
                                        'charcnn.train.teacher._network': ('train/teacher.html#_network', 'charcnn/train/teacher.py'),
+                                       'charcnn.train.teacher._neutral_logits': ( 'train/teacher.html#_neutral_logits',
+                                                                                  'charcnn/train/teacher.py'),
                                        'charcnn.train.teacher._states_of': ('train/teacher.html#_states_of', 'charcnn/train/teacher.py'),
                                        'charcnn.train.teacher._tokens_and_pieces': ( 'train/teacher.html#_tokens_and_pieces',
                                                                                      'charcnn/train/teacher.py'),

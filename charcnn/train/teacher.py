@@ -25,7 +25,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ..ratings import neutral_score
+from ..ratings import LABEL_OF_CLASS, label_probabilities, neutral_score
 from ..scorer import Scorer
 from ..text import PADDING, pad
 from charcnn.train.batches import (
@@ -33,9 +33,11 @@ from charcnn.train.batches import (
     Batches,
     BatchOptions,
     TeacherStates,
+    class_shares,
     encode_split,
     plan_batches,
     split_fingerprint,
+    targets_of,
 )
 from .model import ReviewModel, bf16_is_native, load_model
 
@@ -355,6 +357,12 @@ def cross_fitted_logits(
     return np.load(file)
 
 
+def _neutral_logits(split: Dataset, classes: int) -> np.ndarray:
+    shares = class_shares(targets_of(np.array(split["rating"]), classes), classes, 1.0).clip(1e-9)
+    wanted, labels = np.array(neutral_score(classes).probabilities), np.array(LABEL_OF_CLASS[classes])
+    return np.log(shares * (label_probabilities(wanted) / label_probabilities(shares))[labels])
+
+
 def taught_split(
     teacher: str | Path,  # the folder of a training run or a model folder, see `teacher_logits`
     split: Dataset,  # reviews, columns `text` and `rating`
@@ -367,8 +375,8 @@ def taught_split(
 ) -> tuple[Dataset, np.ndarray]:  # columns `text` and `rating`, and logits `[texts, classes]`
     """Ask a teacher about a split and about short texts cut out of it, and add phrases.
 
-    The columns of a CSV of phrases are `text` and `rating`, from 1 to 5, or 0 for a text that says nothing, which is taught what an
-    empty one is given. Raises `ValueError` for a weight below 0.
+    The columns of a CSV of phrases are `text` and `rating`, from 1 to 5, or 0 for a text that says nothing yet: it is taught the
+    labels of an empty one, and the ratings within a label as frequent as in the split. Raises `ValueError` for a weight below 0.
     """
     if weight < 0:
         raise ValueError(f"weight={weight} cannot be below 0; 0 asks the teacher alone")
@@ -384,7 +392,7 @@ def taught_split(
         for model in beside:
             total += weight * cross_fitted_logits(model, split, short, Path(teacher))
         said = [total.astype(np.float32) / (1 + weight * len(beside))]
-    neutral = np.log(neutral_score(logits.shape[1]).probabilities)
+    neutral = _neutral_logits(split, logits.shape[1])
     for file, times in (phrases or {}).items():
         known = Dataset.from_dict(pd.read_csv(file, dtype={"text": str, "rating": int}).to_dict("list"))
         parts += times * [known.select_columns(["text", "rating"]).cast(split.features)]
