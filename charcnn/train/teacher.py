@@ -367,13 +367,13 @@ def taught_split(
     teacher: str | Path,  # the folder of a training run or a model folder, see `teacher_logits`
     split: Dataset,  # reviews, columns `text` and `rating`
     fragments: int = 0,  # short texts to add, see `cut_fragments`
-    phrases: Mapping[str, int] | None = None,  # CSVs, and how often each of their texts is added; the teacher is not asked
+    phrases: Mapping[str, int] | None = None,  # CSV files, and how often each of their texts is added
     beside: Sequence = (),  # models that answer beside the teacher, see `cross_fitted_logits`
     weight: float = 0.3,  # of each of them; the teacher's is 1
     seed: int = 0,
     progress: bool = True,  # show a progress bar
 ) -> tuple[Dataset, np.ndarray]:  # columns `text` and `rating`, and logits `[texts, classes]`
-    """Ask a teacher about a split and about short texts cut out of it, and add phrases.
+    """Ask a teacher about a split and about short texts cut out of it, and add phrases, about which it is not asked.
 
     The columns of a CSV of phrases are `text` and `rating`, from 1 to 5, or 0 for a text that says nothing yet: it is taught the
     labels of an empty one, and the ratings within a label as frequent as in the split. Raises `ValueError` for a weight below 0.
