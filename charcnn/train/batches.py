@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PIECE', 'UNRATED', 'TeacherStates', 'EncodedSplit', 'targets_of', 'split_fingerprint', 'encode_split',
-           'neighbouring_keys', 'mistype', 'cut', 'join_words', 'make_meaningless', 'BatchOptions', 'sampling_weights',
-           'class_shares', 'plan_batches', 'Batches', 'prefetched']
+           'neighbouring_keys', 'mistype', 'cut', 'join_words', 'make_meaningless', 'mash_keys', 'BatchOptions',
+           'sampling_weights', 'class_shares', 'neutral_logits', 'plan_batches', 'Batches', 'prefetched']
 
 # %% ../../nbs/train/02_batches.ipynb #a39e9411
 import hashlib
@@ -22,7 +22,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm.auto import tqdm
 
-from ..ratings import LABEL_OF_CLASS, neutral_score
+from ..ratings import LABEL_OF_CLASS, label_probabilities, neutral_score
 from ..text import PADDING, UNKNOWN, Encoder, pad
 
 # %% ../../nbs/train/02_batches.ipynb #85204463
@@ -221,18 +221,41 @@ def make_meaningless(
     table: np.ndarray,  # the id of each code point, as an alphabet has it
     generator: np.random.Generator,  # source of chance
 ) -> tuple[np.ndarray, np.ndarray]:  # ids and offsets of all texts
-    """Take the meaning from some texts: shuffle their characters, or put up to sixteen in their place, such as people hit to try a page:
-    any by chance, one again and again, letters and spaces, or a run along a row of keys, which may be repeated."""
+    "Take the meaning from some texts: shuffle their characters, or put up to a dozen by chance, alike, or along the keyboard."
     characters = np.setdiff1d(table[32:127], (PADDING, UNKNOWN))  # on any keyboard
-    letters = table[[ord(key) for key in "".join(_KEYBOARD) + "    "]]
     lengths, few = np.diff(offsets), chosen & (generator.random(len(chosen)) < 0.6)
-    lengths = np.where(few, np.minimum(lengths, generator.integers(1, 17, len(chosen))), lengths)
+    lengths = np.where(few, np.minimum(lengths, generator.integers(1, 13, len(chosen))), lengths)
     ids, offsets = cut(ids, offsets, lengths)
     for row in np.flatnonzero(chosen):
         text = ids[offsets[row] : offsets[row + 1]]
         if not few[row]:
             generator.shuffle(text)
-        elif (chance := generator.random()) < 0.3:
+        elif (chance := generator.random()) < 0.75:
+            text[:] = generator.choice(characters, len(text) if chance < 0.5 else 1)
+        else:
+            keys = _KEYBOARD[generator.integers(len(_KEYBOARD))]
+            keys = keys[generator.integers(len(keys)) :]
+            text[:] = np.resize(table[[ord(key) for key in keys]], len(text))
+    return ids, offsets
+
+
+def mash_keys(
+    ids: np.ndarray,  # ids of texts behind each other
+    offsets: np.ndarray,  # where each text begins, `[texts + 1]`
+    chosen: np.ndarray,  # which texts, bool `[texts]`
+    table: np.ndarray,  # the id of each code point, as an alphabet has it
+    generator: np.random.Generator,  # source of chance
+) -> tuple[np.ndarray, np.ndarray]:  # ids and offsets of all texts
+    """Put in the place of some texts what people hit to try a page, up to sixteen characters: any by chance, one again and again,
+    letters and spaces, or a run along a row of keys, which may be repeated."""
+    characters = np.setdiff1d(table[32:127], (PADDING, UNKNOWN))  # on any keyboard
+    letters = table[[ord(key) for key in "".join(_KEYBOARD) + "    "]]
+    lengths = np.diff(offsets)
+    lengths = np.where(chosen, np.minimum(lengths, generator.integers(1, 17, len(chosen))), lengths)
+    ids, offsets = cut(ids, offsets, lengths)
+    for row in np.flatnonzero(chosen):
+        text = ids[offsets[row] : offsets[row + 1]]
+        if (chance := generator.random()) < 0.3:
             text[:] = generator.choice(characters, len(text) if chance < 0.2 else 1)
         elif chance < 0.7:
             text[:] = generator.choice(letters, len(text))
@@ -255,7 +278,8 @@ class BatchOptions:
     typos: float = 0.0  # mean share of characters mistyped, in half of the texts
     prefixes: float = 0.0  # share of texts cut at a random place
     joined: float = 0.0  # share of texts that lose their spaces
-    noise: float = 0.0  # share of texts made meaningless; such a text is taught what an empty one is given
+    noise: float = 0.0  # share of texts made meaningless; such a text is taught that each label is as likely
+    mashed: float = 0.0  # share of texts replaced by keys hit by chance; such a text is taught `neutral_logits`
     seed: int = 0  # of the order and of augmentation
 
     def __post_init__(self):
@@ -266,6 +290,7 @@ class BatchOptions:
             ("prefixes", 0, 1),
             ("joined", 0, 1),
             ("noise", 0, 1),
+            ("mashed", 0, 1),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name}={getattr(self, name)} is not from {low} to {high}")
@@ -294,6 +319,16 @@ def class_shares(
     "How often each class is drawn among the texts that have one."
     rated = targets[targets != UNRATED]
     return np.bincount(rated, sampling_weights(rated, classes, balance), minlength=classes)
+
+
+def neutral_logits(
+    targets: np.ndarray,  # classes `[texts]`
+    classes: int,  # number of classes: 5, 3 or 2
+) -> np.ndarray:  # float32 `[classes]`, on even labels
+    "What a text that says nothing is taught: the labels of an empty one, the classes within a label as frequent as in the texts."
+    shares, labels = class_shares(targets, classes, 1.0).clip(1e-9), np.array(LABEL_OF_CLASS[classes])
+    wanted = label_probabilities(neutral_score(classes).probabilities)[labels]
+    return np.log(shares / label_probabilities(shares)[labels] * wanted).astype(np.float32)
 
 
 def plan_batches(
@@ -332,7 +367,9 @@ class Batches(IterableDataset):
         self.shuffle, self.rank, self.world = shuffle, rank, world
         self.keys = neighbouring_keys(encoder.alphabet.table) if shuffle and options.typos else None
         self.space = encoder.alphabet.table[ord(" ")] if shuffle and options.joined else None
-        self.neutral = np.log(neutral_score(classes).probabilities).astype(np.float32)  # for a text that says nothing
+        shares = class_shares(split.targets, classes, 1.0)
+        self.even = np.log(np.maximum(shares, 1e-9)).astype(np.float32)  # for a text made meaningless
+        self.neutral = neutral_logits(split.targets, classes)  # for mashed keys
         self.start(0)
 
     def start(
@@ -374,8 +411,8 @@ class Batches(IterableDataset):
     ]:  # ids `[batch, length]` int32, targets `[batch]` int64; a teacher's logits `[batch, classes]`, states `[batch, pieces, numbers]`
         """Make one batch, this process's share of it.
 
-        The logits are there if the split has a teacher or the options ask for noise; they are NaN for a text without any. A
-        text made meaningless has the target -1 and neutral logits. The states are there if the split has them; they are NaN for
+        The logits are there if the split has a teacher or the options ask for noise or mashed keys; they are NaN for a text without any. A
+        text made meaningless has the target -1 and even or neutral logits. The states are there if the split has them; they are NaN for
         a text that lost its meaning or its spaces, and in one that is mistyped they may be a few characters off.
         """
         rows = self.batches[step]
@@ -383,15 +420,20 @@ class Batches(IterableDataset):
         targets, logits, moved = self.split.targets[rows], None, np.zeros(len(rows), bool)
         if self.split.teacher is not None:
             logits = self.split.teacher[rows].astype(np.float32)
-        if self.shuffle and (self.options.typos or self.options.prefixes or self.options.joined or self.options.noise):
+        chosen = self.options
+        if self.shuffle and (chosen.typos or chosen.prefixes or chosen.joined or chosen.noise or chosen.mashed):
             generator = np.random.default_rng([self.options.seed, self.epoch, step])
             ids, offsets, moved = self._augment(ids, offsets, generator)
-            if self.options.noise:
-                noisy = generator.random(len(rows)) < self.options.noise
-                ids, offsets = make_meaningless(ids, offsets, noisy, self.encoder.alphabet.table, generator)
-                logits = np.full((len(rows), self.classes), np.nan, np.float32) if logits is None else logits
-                targets, logits = np.where(noisy, UNRATED, targets), np.where(noisy[:, None], self.neutral, logits)
-                moved |= noisy
+            for change, share, wanted in (
+                (make_meaningless, chosen.noise, self.even),
+                (mash_keys, chosen.mashed, self.neutral),
+            ):
+                if share:
+                    noisy = generator.random(len(rows)) < share
+                    ids, offsets = change(ids, offsets, noisy, self.encoder.alphabet.table, generator)
+                    logits = np.full((len(rows), self.classes), np.nan, np.float32) if logits is None else logits
+                    targets, logits = np.where(noisy, UNRATED, targets), np.where(noisy[:, None], wanted, logits)
+                    moved |= noisy
         batch = EncodedSplit(ids, offsets, targets)
         mine = np.arange(self.rank, len(rows), self.world)
         made = [pad(*batch.rows(mine)).astype(np.int32), targets[mine]]

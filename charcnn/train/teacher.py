@@ -25,7 +25,6 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ..ratings import LABEL_OF_CLASS, label_probabilities, neutral_score
 from ..scorer import Scorer
 from ..text import PADDING, pad
 from charcnn.train.batches import (
@@ -33,8 +32,8 @@ from charcnn.train.batches import (
     Batches,
     BatchOptions,
     TeacherStates,
-    class_shares,
     encode_split,
+    neutral_logits,
     plan_batches,
     split_fingerprint,
     targets_of,
@@ -357,12 +356,6 @@ def cross_fitted_logits(
     return np.load(file)
 
 
-def _neutral_logits(split: Dataset, classes: int) -> np.ndarray:
-    shares = class_shares(targets_of(np.array(split["rating"]), classes), classes, 1.0).clip(1e-9)
-    wanted, labels = np.array(neutral_score(classes).probabilities), np.array(LABEL_OF_CLASS[classes])
-    return np.log(shares * (label_probabilities(wanted) / label_probabilities(shares))[labels])
-
-
 def taught_split(
     teacher: str | Path,  # the folder of a training run or a model folder, see `teacher_logits`
     split: Dataset,  # reviews, columns `text` and `rating`
@@ -375,8 +368,8 @@ def taught_split(
 ) -> tuple[Dataset, np.ndarray]:  # columns `text` and `rating`, and logits `[texts, classes]`
     """Ask a teacher about a split and about short texts cut out of it, and add phrases, about which it is not asked.
 
-    The columns of a CSV of phrases are `text` and `rating`, from 1 to 5, or 0 for a text that says nothing yet: it is taught the
-    labels of an empty one, and the ratings within a label as frequent as in the split. Raises `ValueError` for a weight below 0.
+    The columns of a CSV of phrases are `text` and `rating`, from 1 to 5, or 0 for a text that says nothing yet and is taught
+    `neutral_logits`. Raises `ValueError` for a weight below 0.
     """
     if weight < 0:
         raise ValueError(f"weight={weight} cannot be below 0; 0 asks the teacher alone")
@@ -392,7 +385,7 @@ def taught_split(
         for model in beside:
             total += weight * cross_fitted_logits(model, split, short, Path(teacher))
         said = [total.astype(np.float32) / (1 + weight * len(beside))]
-    neutral = _neutral_logits(split, logits.shape[1])
+    neutral = neutral_logits(targets_of(np.array(split["rating"]), logits.shape[1]), logits.shape[1])
     for file, times in (phrases or {}).items():
         known = Dataset.from_dict(pd.read_csv(file, dtype={"text": str, "rating": int}).to_dict("list"))
         parts += times * [known.select_columns(["text", "rating"]).cast(split.features)]
