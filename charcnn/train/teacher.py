@@ -369,10 +369,12 @@ def taught_split(
     """Ask a teacher about a split and about short texts cut out of it, and add phrases, about which it is not asked.
 
     The columns of a CSV of phrases are `text` and `rating`, from 1 to 5, or 0 for a text that says nothing yet and is taught
-    `neutral_logits`. Raises `ValueError` for a weight below 0.
+    `neutral_logits`. Raises `ValueError` for a weight below 0, or if it is not said how often a file's texts are added.
     """
     if weight < 0:
         raise ValueError(f"weight={weight} cannot be below 0; 0 asks the teacher alone")
+    if not isinstance(phrases or {}, Mapping):
+        raise ValueError(f"phrases={phrases!r} does not say how often; write, say, {{data/phrases.csv: 200}}")
     logits = teacher_logits(teacher, split, progress)
     split = split.select_columns(["text", "rating"])
     parts, said, short = [split], [logits], None
