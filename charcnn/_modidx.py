@@ -635,6 +635,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'charcnn.train.batches.prefetched': ('train/batches.html#prefetched', 'charcnn/train/batches.py'),
                                        'charcnn.train.batches.sampling_weights': ( 'train/batches.html#sampling_weights',
                                                                                    'charcnn/train/batches.py'),
+                                       'charcnn.train.batches.spell_with_numbers': ( 'train/batches.html#spell_with_numbers',
+                                                                                     'charcnn/train/batches.py'),
                                        'charcnn.train.batches.split_fingerprint': ( 'train/batches.html#split_fingerprint',
                                                                                     'charcnn/train/batches.py'),
                                        'charcnn.train.batches.targets_of': ('train/batches.html#targets_of', 'charcnn/train/batches.py')},

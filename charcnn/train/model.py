@@ -10,6 +10,7 @@ __all__ = ['ARCHITECTURES', 'ReviewModel', 'OneHot', 'ZhangCNN', 'Convolution', 
 import difflib
 import inspect
 import json
+import math
 import pkgutil
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -204,8 +205,10 @@ class NgramVotes(nn.Module):
         dropout: float,  # share of n-grams hidden in training
         features: int = 0,  # numbers that describe an n-gram
         choice: bool = True,  # a row belongs to the n-gram that `choose` gave it to; False: to all that are hashed to it
+        prior: float = 0.0,  # n-grams without a vote that are counted with those found
     ):
         super().__init__()
+        self.prior = prior
         self.ngrams, self.dropout, self.choice, self.votes = tuple(ngrams), dropout, choice, slice(1, 1 + classes)
         # How much an n-gram counts, its votes, its features.
         self.table = nn.Embedding(buckets, 1 + classes + features, padding_idx=self.SILENT)
@@ -284,7 +287,11 @@ class NgramVotes(nn.Module):
         # A product is faster than picking a column.
         first = F.pad(rows.new_tensor([[self.SCALE]]), (0, rows.shape[-1] - 1))
         silent = (places == self.SILENT).flatten(1).unsqueeze(1)
-        counts = (first @ rows.transpose(1, 2)).masked_fill(silent, -1e4).softmax(-1)
+        counts = (first @ rows.transpose(1, 2)).masked_fill(silent, -1e4)
+        if self.prior:  # or a single n-gram in *mcobvjh*, as that of *obviously*, would decide alone
+            counts = F.pad(counts, (0, 1), value=math.log(self.prior * kept)).softmax(-1)[..., :-1]
+        else:
+            counts = counts.softmax(-1)
         return FoundNgrams(counts, rows, features)
 
     def vote(self, found: FoundNgrams) -> Tensor:  # (B, classes)
@@ -325,6 +332,7 @@ class CharCNN(ReviewModel):
         ngram_features: int = 8,  # numbers that describe an n-gram to the first convolution, where there are n-grams
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
+        ngram_prior: float = 3.0,  # n-grams without a vote that are counted with those found: the more, the less do few decide
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
         super().__init__(encoder or Encoder(), classes)
@@ -349,9 +357,11 @@ class CharCNN(ReviewModel):
         self.dropout = nn.Dropout(dropout)
         if ngrams and (min(ngrams) < 1 or buckets < 1):
             raise ValueError(f"ngrams {list(ngrams)} and buckets={buckets} must be at least 1")
+        if ngram_prior < 0:
+            raise ValueError(f"ngram_prior={ngram_prior} is not 0 or more")
         self.votes = None
         if ngrams:
-            self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice)
+            self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice, ngram_prior)
         self.to(memory_format=torch.channels_last)
 
     def look_over(self, ids: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -> None:
