@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from ..scorer import Scorer
-from .disturbances import with_typos
+from .disturbances import DISTURBANCES
 from ..train.batches import Batches, BatchOptions, EncodedSplit, class_shares, targets_of
 from ..train.evaluation import predict
 from ..train.model import ReviewModel, bf16_is_native
@@ -58,13 +58,13 @@ class FastText(Peer):
     def __init__(
         self,
         characters: bool = False,  # character n-grams of 2 to 6 beside the words
-        typos: float = 0.0,  # each text is learnt once more with this share of its characters mistyped; 0: it is not
+        disturbed: Sequence[str] = (),  # each text is learnt once more with each of these `DISTURBANCES`
         epochs: int = 5,
         threads: int = 1,  # with one thread the same seed gives the same model
     ):
         self.name = "fastText, character n-grams" if characters else "fastText, word bigrams"
-        self.name += ", mistyped too" if typos else ""
-        self.typos = typos
+        self.name += ", disturbed too" if disturbed else ""
+        self.disturbed = tuple(disturbed)
         self.options = {"minn": 2, "maxn": 6} if characters else {}
         self.options |= {
             "wordNgrams": 2,
@@ -77,8 +77,8 @@ class FastText(Peer):
         }
 
     def _fit(self, texts, targets):
-        if self.typos:
-            texts, targets = texts + with_typos(texts, self.typos, seed=1), np.tile(targets, 2)  # 0 is the test's
+        texts = [text for name in ("clean", *self.disturbed) for text in DISTURBANCES[name](texts)]
+        targets = np.tile(targets, 1 + len(self.disturbed))
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "train.txt"
             with open(file, "w", encoding="utf-8") as lines:
