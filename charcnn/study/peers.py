@@ -63,7 +63,7 @@ class FastText(Peer):
         threads: int = 1,  # with one thread the same seed gives the same model
     ):
         self.name = "fastText, character n-grams" if characters else "fastText, word bigrams"
-        self.name += ", disturbed too" if disturbed else ""
+        self.name += f", with {', '.join(disturbed)}" if disturbed else ""
         self.disturbed = tuple(disturbed)
         self.options = {"minn": 2, "maxn": 6} if characters else {}
         self.options |= {
