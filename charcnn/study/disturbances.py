@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..text import LEET
 from ..train.batches import mistype, neighbouring_keys
 
 # %% ../../nbs/study/00_disturbances.ipynb #daeea608
@@ -32,7 +33,6 @@ def with_typos(
     ]
 
 # %% ../../nbs/study/00_disturbances.ipynb #268b62ac
-_LEET = str.maketrans("aeiostAEIOST", "431057431057")
 _EMOJI = ("😀", "🙂", "😐", "🤔", "🎉", "☕", "📦", "👀")  # none says good or bad
 
 
@@ -43,7 +43,7 @@ def with_leet(
     "Spell every second word with numbers for letters, as in *gr347*."
     generator = np.random.default_rng(seed)
     return [
-        " ".join(word.translate(_LEET) if generator.random() < 0.5 else word for word in text.split(" "))
+        " ".join(word.translate(LEET) if generator.random() < 0.5 else word for word in text.split(" "))
         for text in texts
     ]
 

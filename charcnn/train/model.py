@@ -12,6 +12,7 @@ import inspect
 import json
 import math
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -206,9 +207,10 @@ class NgramVotes(nn.Module):
         features: int = 0,  # numbers that describe an n-gram
         choice: bool = True,  # a row belongs to the n-gram that `choose` gave it to; False: to all that are hashed to it
         prior: float = 0.0,  # n-grams without a vote that are counted with those found
+        alike: Sequence[int] | None = None,  # as which id each id is looked up; by default as itself
     ):
         super().__init__()
-        self.prior = prior
+        self.prior, self.alike = prior, alike
         self.ngrams, self.dropout, self.choice, self.votes = tuple(ngrams), dropout, choice, slice(1, 1 + classes)
         # How much an n-gram counts, its votes, its features.
         self.table = nn.Embedding(buckets, 1 + classes + features, padding_idx=self.SILENT)
@@ -227,6 +229,8 @@ class NgramVotes(nn.Module):
         factors, ends = (
             torch.tensor(numbers, device=device) for numbers in (self.factors, [n - 1 for n in self.ngrams])
         )
+        if self.alike is not None:
+            ids = torch.tensor(self.alike, device=device)[ids.long()]
         padded = F.pad(ids, (0, longest - 1))
         if torch.compiler.is_exporting():  # ONNX Runtime is several times faster at a convolution that copies
             later = F.conv1d(padded[:, None].float(), torch.eye(longest)[:, None]).long()
@@ -253,6 +257,8 @@ class NgramVotes(nn.Module):
     ) -> None:
         "Give each row to the n-gram whose frequency depends most on the class (chi-squared), of those hashed to it."
         text, ids = np.repeat(np.arange(len(targets)), np.diff(offsets)), ids.astype(np.int64)
+        if self.alike is not None:
+            ids = np.array(self.alike)[ids]
         size, shares = self.table.num_embeddings, np.bincount(targets[text]) / max(1, len(text))
         owners, best = np.full(size, self.NOBODY, np.float32), np.zeros(size)
         best[self.SILENT] = np.inf
@@ -333,6 +339,7 @@ class CharCNN(ReviewModel):
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
         ngram_prior: float = 3.0,  # n-grams without a vote that are counted with those found: the more, the less do few decide
+        ngram_leet: bool = True,  # n-grams are looked up with numbers read as the letters that they look like
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
         super().__init__(encoder or Encoder(), classes)
@@ -361,7 +368,10 @@ class CharCNN(ReviewModel):
             raise ValueError(f"ngram_prior={ngram_prior} is not 0 or more")
         self.votes = None
         if ngrams:
-            self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice, ngram_prior)
+            alike = self.encoder.alphabet.look_alikes.tolist() if ngram_leet else None
+            self.votes = NgramVotes(
+                ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice, ngram_prior, alike
+            )
         self.to(memory_format=torch.channels_last)
 
     def look_over(self, ids: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -> None:
