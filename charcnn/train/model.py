@@ -294,10 +294,13 @@ class NgramVotes(nn.Module):
         first = F.pad(rows.new_tensor([[self.SCALE]]), (0, rows.shape[-1] - 1))
         silent = (places == self.SILENT).flatten(1).unsqueeze(1)
         counts = (first @ rows.transpose(1, 2)).masked_fill(silent, -1e4)
-        if self.prior:  # or a single n-gram in *mcobvjh*, as that of *obviously*, would decide alone
-            counts = F.pad(counts, (0, 1), value=math.log(self.prior * kept)).softmax(-1)[..., :-1]
-        else:
+        if not self.prior:
             counts = counts.softmax(-1)
+        elif torch.compiler.is_exporting():  # the same; ONNX Runtime is slower at cutting off a column
+            counts = counts.exp()
+            counts = counts / (counts.sum(-1, keepdim=True) + self.prior)
+        else:
+            counts = F.pad(counts, (0, 1), value=math.log(self.prior * kept)).softmax(-1)[..., :-1]
         return FoundNgrams(counts, rows, features)
 
     def vote(self, found: FoundNgrams) -> Tensor:  # (B, classes)
