@@ -3,11 +3,13 @@
 import csv
 import re
 from pathlib import Path
-from string import ascii_letters, digits
+from string import ascii_letters, ascii_lowercase, digits
 
+import numpy as np
 import pytest
 
 from charcnn import Scorer
+from charcnn.text import LEET
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -101,6 +103,8 @@ NOISE = [
     "the quick brown fox",
     "random letters",
     "la la la la",
+    "12 34",
+    "asdfasdf",
 ]
 OPENINGS = [
     "The",
@@ -153,6 +157,11 @@ def test_the_score_of_a_typed_beginning_does_not_jump_to_the_other_side(scorer, 
     assert ("bad" if text in GOOD else "good") not in {scorer(part).label for part in late}
 
 
+@pytest.mark.parametrize("text", GOOD + BAD)
+def test_numbers_for_letters_change_no_label(scorer, text):
+    assert scorer(text.translate(LEET)).label == ("good" if text in GOOD else "bad")
+
+
 @pytest.mark.parametrize("text", ["", "   ", "\n\n", "\u3000"])
 def test_nothing_is_neutral(scorer, text):
     assert scorer(text).score == 0.5
@@ -161,6 +170,14 @@ def test_nothing_is_neutral(scorer, text):
 @pytest.mark.parametrize("text", [*ascii_letters, *digits, *NOISE])
 def test_a_meaningless_text_stays_neutral(scorer, text):
     assert 0.35 < scorer(text).score < 0.65 and scorer(text).rating in (2, 3, 4)
+
+
+def test_letters_hit_by_chance_stay_neutral(scorer):
+    "A few have a word in them."
+    generator = np.random.default_rng(0)
+    letters = ["".join(generator.choice(list(ascii_lowercase), generator.integers(2, 13))) for _ in range(300)]
+    found = list(scorer.many(letters))
+    assert np.mean([0.35 < each.score < 0.65 and each.rating in (2, 3, 4) for each in found]) > 0.95
 
 
 @pytest.mark.parametrize("text", OPENINGS)

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from datasets import Dataset, DatasetDict
 
+from charcnn.study.disturbances import DISTURBANCES
+
 TINY = "{widths: [16, 16], depths: [0, 0], encoder: {max_length: 123}}"
 QUICK = "{epochs: 1, learning_rate: 0.02, precision: 'no', batches: {batch_characters: 2000}}"
 
@@ -57,7 +59,7 @@ def test_peers(folder):
     networks = f"networks={{charcnn: [{TINY}, {QUICK}]}}"
     study(folder, "10_peers", f"folder={folder}/results", f"trained={{ZhangCNN small: {folder}/zhang}}", networks)
     first = pd.read_csv(folder / "results/peers.csv")
-    assert len(first) == 9
+    assert len(first) == 10
     for name in ("robustness", "prefixes", "sources"):
         assert set(pd.read_csv(folder / f"results/{name}.csv")["model"]) == set(first["model"])
     assert set(pd.read_csv(folder / "results/speeds.csv")["model"]) == set(first["model"]) - {"ZhangCNN small"}
@@ -102,7 +104,7 @@ def robustness() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("disturbance", ["clean", "typos 5 %", "typos 10 %", "typos 20 %"])
+@pytest.mark.parametrize("disturbance", DISTURBANCES)
 def test_the_bundled_model_is_above_every_peer(robustness, disturbance):
     peers = robustness[disturbance].drop(["charcnn", "our teacher"])  # it is measured against what did not teach it
     assert robustness[disturbance]["charcnn"] > peers.max()
@@ -117,9 +119,9 @@ def test_the_bundled_model_is_small_calibrated_and_the_one_in_the_tables():
 
 
 def test_readme_says_what_was_measured(robustness):
-    columns = ["clean", "typos 5 %", "typos 10 %", "typos 20 %", "no spaces"]
+    columns = ["clean", "typos 5 %", "typos 10 %", "typos 20 %", "l33t", "no spaces"]
     rows = [line.replace("*", "").strip("| ").split(" | ") for line in Path("README.md").read_text().splitlines()]
-    said = {row[0]: row[2:] for row in rows if len(row) == 7 and row[2].startswith("0.")}
+    said = {row[0]: row[2:] for row in rows if len(row) == 8 and row[2].startswith("0.")}
     names = {"MiniLM, fine-tuned: the teacher": "our teacher", "ZhangCNN small, as published": "ZhangCNN small"}
     assert {names.get(name, name) for name in said} == set(robustness.index)
     for name, values in said.items():
