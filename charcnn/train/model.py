@@ -341,8 +341,8 @@ class CharCNN(ReviewModel):
         ngram_features: int = 8,  # numbers that describe an n-gram to the first convolution, where there are n-grams
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
-        ngram_prior: float = 3.0,  # n-grams without a vote that are counted with those found: the more, the less do few decide
-        ngram_leet: bool = True,  # n-grams are looked up with numbers read as the letters that they look like
+        ngram_prior: float = 0.0,  # n-grams without a vote that are counted with those found: the more, the less do few decide
+        ngram_leet: bool = False,  # n-grams are looked up with numbers read as the letters that they look like
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
         super().__init__(encoder or Encoder(), classes)
@@ -529,6 +529,7 @@ def build_model(
 def load_model(
     folder: str | Path,  # a model folder with config.json and model.safetensors, or the id of a Hub repository
     revision: str | None = None,  # branch, tag or commit of that repository
+    **changed,  # arguments of the architecture that are not to be those of its `config.json`, such as `ngram_prior`
 ) -> ReviewModel:  # in evaluation mode
     "Load a trained model. Raises `ValueError` if the folder holds no model of a known architecture and this version."
     from huggingface_hub import hf_hub_download
@@ -541,6 +542,8 @@ def load_model(
     if name not in ARCHITECTURES:
         raise ValueError(f"{file}: architecture {name!r} is not one of {', '.join(ARCHITECTURES)}")
     try:
-        return pkgutil.resolve_name(ARCHITECTURES[name]).from_pretrained(folder, revision=revision, strict=True)
+        return pkgutil.resolve_name(ARCHITECTURES[name]).from_pretrained(
+            folder, revision=revision, strict=True, **changed
+        )
     except RuntimeError as e:  # weights are missing, left over or of another shape
         raise ValueError(f"{folder}: its weights are not those of this version's {name}; train it again. {e}") from e
