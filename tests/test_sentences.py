@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from charcnn import Scorer
-from charcnn.text import LEET
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -157,9 +156,9 @@ def test_the_score_of_a_typed_beginning_does_not_jump_to_the_other_side(scorer, 
     assert ("bad" if text in GOOD else "good") not in {scorer(part).label for part in late}
 
 
-@pytest.mark.parametrize("text", GOOD + BAD)
-def test_numbers_for_letters_change_no_label(scorer, text):
-    assert scorer(text.translate(LEET)).label == ("good" if text in GOOD else "bad")
+@pytest.mark.parametrize("text", ["1 star", "one star", "Gave it 1 star", "5 stars", "five stars", "10/10"])
+def test_stars_in_numbers_are_read(scorer, text):
+    assert scorer(text).label == ("bad" if "1 s" in text or "one" in text else "good")
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n", "\u3000"])
