@@ -531,7 +531,7 @@ def load_model(
     revision: str | None = None,  # branch, tag or commit of that repository
     **changed,  # arguments of the architecture that are not to be those of its `config.json`, such as `ngram_prior`
 ) -> ReviewModel:  # in evaluation mode
-    "Load a trained model. Raises `ValueError` if the folder holds no model of a known architecture and this version."
+    "Load a trained model. Raises `ValueError` if the folder holds no model of a known architecture and this version, or for an unknown argument."
     from huggingface_hub import hf_hub_download
 
     local = Path(folder) / "config.json"
@@ -541,9 +541,9 @@ def load_model(
     name = json.loads(Path(file).read_text(encoding="utf-8")).get("architecture")
     if name not in ARCHITECTURES:
         raise ValueError(f"{file}: architecture {name!r} is not one of {', '.join(ARCHITECTURES)}")
+    network = pkgutil.resolve_name(ARCHITECTURES[name])
+    refuse_unknown(changed, list(inspect.signature(network).parameters), name)
     try:
-        return pkgutil.resolve_name(ARCHITECTURES[name]).from_pretrained(
-            folder, revision=revision, strict=True, **changed
-        )
+        return network.from_pretrained(folder, revision=revision, strict=True, **changed)
     except RuntimeError as e:  # weights are missing, left over or of another shape
         raise ValueError(f"{folder}: its weights are not those of this version's {name}; train it again. {e}") from e
