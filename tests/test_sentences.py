@@ -102,7 +102,6 @@ NOISE = [
     "the quick brown fox",
     "random letters",
     "la la la la",
-    "12 34",
     "asdfasdf",
 ]
 OPENINGS = [
