@@ -225,6 +225,7 @@ def spell_with_numbers(
     "Put numbers in the place of letters, as in *gr347* (`LEET`)."
     numbers = np.arange(int(table.max()) + 1).astype(ids.dtype)
     numbers[table[list(LEET)]] = table[list(LEET.values())]
+    numbers[UNKNOWN] = UNKNOWN  # of an alphabet that lacks one of the letters
     return np.where(generator.random(len(ids)) < np.repeat(share, np.diff(offsets)), numbers[ids], ids)
 
 
