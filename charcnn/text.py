@@ -102,6 +102,11 @@ class Alphabet:
                 ids[self.table[number]] = self.table[letter]
         return ids
 
+    @property
+    def alphanumeric(self) -> np.ndarray:  # bool `[size]`
+        "For each id whether it is that of a letter or a number."
+        return np.array([False, False, *(character.isalnum() for character in self.characters)])
+
 
 @lru_cache(maxsize=8)
 def _table(characters: str, lower: bool, fold: bool, dtype: type) -> np.ndarray:

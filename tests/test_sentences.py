@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from charcnn import Scorer
+from charcnn.text import LEET
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -69,6 +70,7 @@ BETWEEN = [
     "three stars",
 ]
 NOISE = [
+    "12 34",
     "asdf",
     "asdfjkl",
     "sdfsdf",
@@ -155,9 +157,31 @@ def test_the_score_of_a_typed_beginning_does_not_jump_to_the_other_side(scorer, 
     assert ("bad" if text in GOOD else "good") not in {scorer(part).label for part in late}
 
 
-@pytest.mark.parametrize("text", ["1 star", "one star", "Gave it 1 star", "5 stars", "five stars", "10/10"])
-def test_stars_in_numbers_are_read(scorer, text):
-    assert scorer(text).label == ("bad" if "1 s" in text or "one" in text else "good")
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("1 star", "bad"),
+        ("Gave it 1 star", "bad"),
+        ("I can only give 1 star", "bad"),
+        ("1/10, broken after a day", "bad"),
+        ("5 stars", "good"),
+        ("gave this 5 stars", "good"),
+        ("10/10", "good"),
+        ("10/10 would buy again", "good"),
+    ],
+)
+def test_stars_in_numbers_are_read(scorer, text, label):
+    assert scorer(text).label == label
+
+
+@pytest.mark.parametrize("text", GOOD + BAD)
+def test_numbers_for_letters_change_no_label(scorer, text):
+    assert scorer(text.translate(LEET)).label == ("good" if text in GOOD else "bad")
+
+
+@pytest.mark.parametrize("text", ["👍👍", "👍👍👍👍", "so happy 😊", "👎👎👎", "👎👎👎👎", "2/10 😡"])
+def test_emoji_are_read(scorer, text):
+    assert scorer(text).label == ("bad" if "👎" in text or "😡" in text else "good")
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n", "\u3000"])

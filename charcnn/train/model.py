@@ -12,7 +12,6 @@ import inspect
 import json
 import math
 import pkgutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -207,10 +206,12 @@ class NgramVotes(nn.Module):
         features: int = 0,  # numbers that describe an n-gram
         choice: bool = True,  # a row belongs to the n-gram that `choose` gave it to; False: to all that are hashed to it
         prior: float = 0.0,  # n-grams without a vote that are counted with those found
-        alike: Sequence[int] | None = None,  # as which id each id is looked up; by default as itself
+        leet: Alphabet | None = None,  # whose numbers are read as the letters that they look like, within words
     ):
         super().__init__()
-        self.prior, self.alike = prior, alike
+        self.prior, self.alike = prior, None
+        if leet:
+            self.alike, self.in_words = leet.look_alikes.tolist(), leet.alphanumeric.tolist()
         self.ngrams, self.dropout, self.choice, self.votes = tuple(ngrams), dropout, choice, slice(1, 1 + classes)
         # How much an n-gram counts, its votes, its features.
         self.table = nn.Embedding(buckets, 1 + classes + features, padding_idx=self.SILENT)
@@ -222,6 +223,14 @@ class NgramVotes(nn.Module):
         generator = torch.Generator().manual_seed(1)
         self.factors = torch.randint(1, 2**31, (max(ngrams) + 1,), generator=generator).tolist()
 
+    def read(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, L)
+        "The ids that n-grams are made of: with `leet`, a number that does not stand alone is the letter that it looks like."
+        if self.alike is None:
+            return ids
+        alike, in_words = (torch.tensor(of_id, device=ids.device) for of_id in (self.alike, self.in_words))
+        beside = in_words[F.pad(ids.long(), (1, 1))]
+        return alike[ids.long()].where(beside[:, :-2] | beside[:, 2:], ids.long())
+
     def hashes(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N, L), (B, N, L)
         "The hash of each n-gram, by the character it begins at, and its last character."
         longest, device = max(self.ngrams), ids.device
@@ -229,9 +238,7 @@ class NgramVotes(nn.Module):
         factors, ends = (
             torch.tensor(numbers, device=device) for numbers in (self.factors, [n - 1 for n in self.ngrams])
         )
-        if self.alike is not None:
-            ids = torch.tensor(self.alike, device=device)[ids.long()]
-        padded = F.pad(ids, (0, longest - 1))
+        padded = F.pad(self.read(ids), (0, longest - 1))
         if torch.compiler.is_exporting():  # ONNX Runtime is several times faster at a convolution that copies
             later = F.conv1d(padded[:, None].float(), torch.eye(longest)[:, None]).long()
         else:
@@ -258,7 +265,9 @@ class NgramVotes(nn.Module):
         "Give each row to the n-gram whose frequency depends most on the class (chi-squared), of those hashed to it."
         text, ids = np.repeat(np.arange(len(targets)), np.diff(offsets)), ids.astype(np.int64)
         if self.alike is not None:
-            ids = np.array(self.alike)[ids]
+            ends = offsets[1:-1]  # what ends a text is not beside what begins the next
+            ids = self.read(torch.from_numpy(np.insert(ids, ends, PADDING))[None])[0].numpy()
+            ids = np.delete(ids, ends + np.arange(len(ends)))
         size, shares = self.table.num_embeddings, np.bincount(targets[text]) / max(1, len(text))
         owners, best = np.full(size, self.NOBODY, np.float32), np.zeros(size)
         best[self.SILENT] = np.inf
@@ -342,7 +351,7 @@ class CharCNN(ReviewModel):
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
         ngram_prior: float = 0.0,  # n-grams without a vote that are counted with those found: the more, the less do few decide
-        ngram_leet: bool = False,  # n-grams are looked up with numbers read as the letters that they look like
+        ngram_leet: bool = False,  # n-grams are looked up with numbers within words read as the letters that they look like
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
         super().__init__(encoder or Encoder(), classes)
@@ -371,9 +380,9 @@ class CharCNN(ReviewModel):
             raise ValueError(f"ngram_prior={ngram_prior} is not 0 or more")
         self.votes = None
         if ngrams:
-            alike = self.encoder.alphabet.look_alikes.tolist() if ngram_leet else None
+            leet = self.encoder.alphabet if ngram_leet else None
             self.votes = NgramVotes(
-                ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice, ngram_prior, alike
+                ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice, ngram_prior, leet
             )
         self.to(memory_format=torch.channels_last)
 
@@ -529,9 +538,8 @@ def build_model(
 def load_model(
     folder: str | Path,  # a model folder with config.json and model.safetensors, or the id of a Hub repository
     revision: str | None = None,  # branch, tag or commit of that repository
-    **changed,  # arguments of the architecture that are not to be those of its `config.json`, such as `ngram_prior`
 ) -> ReviewModel:  # in evaluation mode
-    "Load a trained model. Raises `ValueError` if the folder holds no model of a known architecture and this version, or for an unknown argument."
+    "Load a trained model. Raises `ValueError` if the folder holds no model of a known architecture and this version."
     from huggingface_hub import hf_hub_download
 
     local = Path(folder) / "config.json"
@@ -541,9 +549,7 @@ def load_model(
     name = json.loads(Path(file).read_text(encoding="utf-8")).get("architecture")
     if name not in ARCHITECTURES:
         raise ValueError(f"{file}: architecture {name!r} is not one of {', '.join(ARCHITECTURES)}")
-    network = pkgutil.resolve_name(ARCHITECTURES[name])
-    refuse_unknown(changed, list(inspect.signature(network).parameters), name)
     try:
-        return network.from_pretrained(folder, revision=revision, strict=True, **changed)
+        return pkgutil.resolve_name(ARCHITECTURES[name]).from_pretrained(folder, revision=revision, strict=True)
     except RuntimeError as e:  # weights are missing, left over or of another shape
         raise ValueError(f"{folder}: its weights are not those of this version's {name}; train it again. {e}") from e
