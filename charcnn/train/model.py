@@ -526,7 +526,8 @@ def build_model(
     if name not in ARCHITECTURES:
         raise ValueError(f"{where}: architecture {name!r} is not one of {', '.join(ARCHITECTURES)}")
     architecture = pkgutil.resolve_name(ARCHITECTURES[name])
-    known = list(inspect.signature(architecture).parameters)
+    # Of the class itself, Python 3.11.2 gives those of `__new__`.
+    known = list(inspect.signature(architecture.__init__).parameters)[1:]
     refuse_unknown(config, known, where)
     if isinstance(config.get("encoder"), dict):
         config["encoder"] = build_encoder(config["encoder"])
