@@ -565,6 +565,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'charcnn.text.Alphabet.__post_init__': ('text.html#alphabet.__post_init__', 'charcnn/text.py'),
                               'charcnn.text.Alphabet.alphanumeric': ('text.html#alphabet.alphanumeric', 'charcnn/text.py'),
                               'charcnn.text.Alphabet.dtype': ('text.html#alphabet.dtype', 'charcnn/text.py'),
+                              'charcnn.text.Alphabet.letters': ('text.html#alphabet.letters', 'charcnn/text.py'),
                               'charcnn.text.Alphabet.look_alikes': ('text.html#alphabet.look_alikes', 'charcnn/text.py'),
                               'charcnn.text.Alphabet.named': ('text.html#alphabet.named', 'charcnn/text.py'),
                               'charcnn.text.Alphabet.size': ('text.html#alphabet.size', 'charcnn/text.py'),

@@ -103,6 +103,11 @@ class Alphabet:
         return ids
 
     @property
+    def letters(self) -> np.ndarray:  # bool `[size]`
+        "For each id whether it is that of a letter."
+        return np.array([False, False, *(character.isalpha() for character in self.characters)])
+
+    @property
     def alphanumeric(self) -> np.ndarray:  # bool `[size]`
         "For each id whether it is that of a letter or a number."
         return np.array([False, False, *(character.isalnum() for character in self.characters)])

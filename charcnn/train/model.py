@@ -206,12 +206,13 @@ class NgramVotes(nn.Module):
         features: int = 0,  # numbers that describe an n-gram
         choice: bool = True,  # a row belongs to the n-gram that `choose` gave it to; False: to all that are hashed to it
         prior: float = 0.0,  # n-grams without a vote that are counted with those found
-        leet: Alphabet | None = None,  # whose numbers are read as the letters that they look like, within words
+        leet: Alphabet | None = None,  # whose numbers are read as the letters that they look like, in words
+        space: int = PADDING,  # id of a space that is thought before each text; `PADDING`: none
     ):
         super().__init__()
-        self.prior, self.alike = prior, None
+        self.prior, self.space, self.of_ids = prior, space, None
         if leet:
-            self.alike, self.in_words = leet.look_alikes.tolist(), leet.alphanumeric.tolist()
+            self.of_ids = (leet.look_alikes.tolist(), leet.letters.tolist(), leet.alphanumeric.tolist())
         self.ngrams, self.dropout, self.choice, self.votes = tuple(ngrams), dropout, choice, slice(1, 1 + classes)
         # How much an n-gram counts, its votes, its features.
         self.table = nn.Embedding(buckets, 1 + classes + features, padding_idx=self.SILENT)
@@ -224,16 +225,21 @@ class NgramVotes(nn.Module):
         self.factors = torch.randint(1, 2**31, (max(ngrams) + 1,), generator=generator).tolist()
 
     def read(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, L)
-        "The ids that n-grams are made of: with `leet`, a number that does not stand alone is the letter that it looks like."
-        if self.alike is None:
+        "The ids that n-grams are made of: with `leet`, a number near a letter of its word is the letter that it looks like."
+        if self.of_ids is None:
             return ids
-        alike, in_words = (torch.tensor(of_id, device=ids.device) for of_id in (self.alike, self.in_words))
-        beside = in_words[F.pad(ids.long(), (1, 1))]
-        return alike[ids.long()].where(beside[:, :-2] | beside[:, 2:], ids.long())
+        ids = ids.long()
+        alike, letters, in_words = (torch.tensor(of_id, device=ids.device)[ids] for of_id in self.of_ids)
+        near = letters.float()
+        for _ in range(4):  # *b0075*; more numbers in a row are hardly letters
+            near = F.max_pool1d(near, 3, stride=1, padding=1) * in_words
+        return alike.where(near > 0, ids)
 
-    def hashes(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N, L), (B, N, L)
+    def hashes(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, N, L), (B, N, L); with `space` L + 1
         "The hash of each n-gram, by the character it begins at, and its last character."
         longest, device = max(self.ngrams), ids.device
+        if self.space:
+            ids = F.pad(ids, (1, 0), value=self.space)
         # Made anew each time: as buffers, these whole numbers would be averaged with the weights and rounded.
         factors, ends = (
             torch.tensor(numbers, device=device) for numbers in (self.factors, [n - 1 for n in self.ngrams])
@@ -246,7 +252,7 @@ class NgramVotes(nn.Module):
         hashed = (later * factors[:-1, None]).cumsum(1).index_select(1, ends) + (ends * factors[-1])[:, None]
         return hashed, later.index_select(1, ends)
 
-    def rows(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, N, L)
+    def rows(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, N, L); with `space` L + 1
         "The row of each n-gram, by the character it begins at; `SILENT` where it is not in the text or not the row's owner."
         hashed, last = self.hashes(ids)
         rows = hashed % self.table.num_embeddings
@@ -263,11 +269,10 @@ class NgramVotes(nn.Module):
         least: int = 3,  # how often an n-gram must be there
     ) -> None:
         "Give each row to the n-gram whose frequency depends most on the class (chi-squared), of those hashed to it."
-        text, ids = np.repeat(np.arange(len(targets)), np.diff(offsets)), ids.astype(np.int64)
-        if self.alike is not None:
-            ends = offsets[1:-1]  # what ends a text is not beside what begins the next
-            ids = self.read(torch.from_numpy(np.insert(ids, ends, PADDING))[None])[0].numpy()
-            ids = np.delete(ids, ends + np.arange(len(ends)))
+        text = np.repeat(np.arange(len(targets)), np.diff(offsets) + 1)  # each begins with a space, or what is none
+        ids = torch.from_numpy(np.insert(ids.astype(np.int64), offsets[:-1], self.space))
+        ids = self.read(ids[None])[0].numpy()
+        text, ids = text[ids != PADDING], ids[ids != PADDING]
         size, shares = self.table.num_embeddings, np.bincount(targets[text]) / max(1, len(text))
         owners, best = np.full(size, self.NOBODY, np.float32), np.zeros(size)
         best[self.SILENT] = np.inf
@@ -299,6 +304,7 @@ class NgramVotes(nn.Module):
             kept = 1 - self.dropout  # as in any dropout, what is left makes up for what is hidden
         rows = self.table(places.flatten(1)).float()
         features = rows[..., self.votes.stop :].unflatten(1, places.shape[1:]).sum(1) * (self.SCALE / kept)
+        features = features[:, bool(self.space) :]  # a space that is not there has no place beside the characters
         # A product is faster than picking a column.
         first = F.pad(rows.new_tensor([[self.SCALE]]), (0, rows.shape[-1] - 1))
         silent = (places == self.SILENT).flatten(1).unsqueeze(1)
@@ -324,6 +330,8 @@ class NgramVotes(nn.Module):
         for number, length in enumerate(self.ngrams):
             total = (begun[:, number] / length).cumsum(1)
             shares = shares + total - F.pad(total, (length, 0))[:, : begun.shape[-1]]
+        if self.space:  # its share is the first character's
+            shares = torch.cat([shares[:, :1] + shares[:, 1:2], shares[:, 2:]], 1)
         return shares
 
 # %% ../../nbs/train/03_model.ipynb #17e3fc6c
@@ -351,7 +359,8 @@ class CharCNN(ReviewModel):
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
         ngram_choice: bool = True,  # a row of the table belongs to one n-gram; False: to all that are hashed to it
         ngram_prior: float = 0.0,  # n-grams without a vote that are counted with those found: the more, the less do few decide
-        ngram_leet: bool = False,  # n-grams are looked up with numbers within words read as the letters that they look like
+        ngram_leet: bool = False,  # n-grams are looked up with numbers in words read as the letters that they look like
+        ngram_space: bool = False,  # n-grams are looked up with a space before the text, as before all its other words
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
         super().__init__(encoder or Encoder(), classes)
@@ -380,9 +389,17 @@ class CharCNN(ReviewModel):
             raise ValueError(f"ngram_prior={ngram_prior} is not 0 or more")
         self.votes = None
         if ngrams:
-            leet = self.encoder.alphabet if ngram_leet else None
+            alphabet = self.encoder.alphabet
             self.votes = NgramVotes(
-                ngrams, buckets, classes, ngram_dropout, ngram_features, ngram_choice, ngram_prior, leet
+                ngrams,
+                buckets,
+                classes,
+                ngram_dropout,
+                ngram_features,
+                ngram_choice,
+                ngram_prior,
+                leet=alphabet if ngram_leet else None,
+                space=int(alphabet.table[ord(" ")]) if ngram_space else PADDING,
             )
         self.to(memory_format=torch.channels_last)
 
