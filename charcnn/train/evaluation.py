@@ -43,7 +43,10 @@ def evaluate(
     ratings: np.ndarray,  # what people gave, 1-5, `[texts]`
     balanced: bool = False,  # with all labels equally frequent
 ) -> dict:
-    "Measure predictions: accuracy, macro-F1, F1 of each label, error in stars, calibration. Raises `ValueError` without rows."
+    """Measure predictions: accuracy, macro-F1, F1 of each label, error in stars, calibration. Raises `ValueError` without rows.
+
+    Macro-F1 is the mean over the labels that occur in `ratings`; a label that does not has no F1.
+    """
     probabilities, ratings = np.asarray(probabilities, np.float32), np.asarray(ratings)
     if not len(ratings) or len(ratings) != len(probabilities):
         raise ValueError(
@@ -53,7 +56,6 @@ def evaluate(
     rows = balanced_rows(labels) if balanced else np.arange(len(labels))
     truth, of_labels = labels[rows], label_probabilities(probabilities[rows])
     predicted = of_labels.argmax(1)
-    present = sorted(set(truth) | set(predicted))
     precision, recall, f1, _ = precision_recall_fscore_support(truth, predicted, labels=[0, 1, 2], zero_division=0)
     # With a number above 1, as rounding makes, torchmetrics would take all of them for logits.
     chances = torch.tensor(of_labels.clip(max=1))
@@ -61,7 +63,7 @@ def evaluate(
     return {
         "reviews": len(ratings),
         "accuracy": float(accuracy_score(truth, predicted)),
-        "macro_f1": float(np.mean(f1[present])),
+        "macro_f1": float(np.mean(f1[np.unique(truth)])),
         "mae_stars": float(mean_absolute_error(ratings[rows], 1 + 4 * expected_score(probabilities[rows]))),
         "ece": float(error),
         "labels": {
