@@ -207,7 +207,8 @@ def gains(
 
     def gain(truth, *both):
         rows = balanced_rows(truth)
-        first, second = (f1_score(truth[rows], said[rows], average="macro") for said in both)
+        labels = np.unique(truth)  # as in `evaluate`, of those that the reviews have
+        first, second = (f1_score(truth[rows], said[rows], labels=labels, average="macro") for said in both)
         return first - second
 
     rows = []
