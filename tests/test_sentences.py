@@ -69,6 +69,26 @@ BETWEEN = [
     "Decent, but too expensive for what you get",
     "three stars",
 ]
+STARS = [
+    ("1 star", "bad"),
+    ("Gave it 1 star", "bad"),
+    ("I can only give 1 star", "bad"),
+    ("1 star from this family", "bad"),
+    ("2/10 from me", "bad"),
+    ("I give it 2/10", "bad"),
+    ("I give it 1/10", "bad"),
+    ("1/10 from me", "bad"),
+    ("1/10 for this hotel", "bad"),
+    ("1/5 from me", "bad"),
+    ("1 out of 10 from me", "bad"),
+    pytest.param("10 out of 10 from me", "good", marks=pytest.mark.xfail(strict=True, reason="0.44")),
+    ("5 stars", "good"),
+    ("5 stars from this family", "good"),
+    ("10/10", "good"),
+    ("10/10 from me", "good"),
+    ("I give it 10/10", "good"),
+    ("I give it 9/10", "good"),
+]
 NOISE = [
     "12 34",
     "asdf",
@@ -157,29 +177,7 @@ def test_the_score_of_a_typed_beginning_does_not_jump_to_the_other_side(scorer, 
     assert ("bad" if text in GOOD else "good") not in {scorer(part).label for part in late}
 
 
-@pytest.mark.parametrize(
-    ("text", "label"),
-    [
-        ("1 star", "bad"),
-        ("Gave it 1 star", "bad"),
-        ("I can only give 1 star", "bad"),
-        ("1 star from this family", "bad"),
-        ("2/10 from me", "bad"),
-        ("I give it 2/10", "bad"),
-        ("I give it 1/10", "bad"),
-        ("1/10 from me", "bad"),
-        ("1/10 for this hotel", "bad"),
-        ("1/5 from me", "bad"),
-        ("1 out of 10 from me", "bad"),
-        pytest.param("10 out of 10 from me", "good", marks=pytest.mark.xfail(strict=True, reason="0.44")),
-        ("5 stars", "good"),
-        ("5 stars from this family", "good"),
-        ("10/10", "good"),
-        ("10/10 from me", "good"),
-        ("I give it 10/10", "good"),
-        ("I give it 9/10", "good"),
-    ],
-)
+@pytest.mark.parametrize(("text", "label"), STARS)
 def test_stars_in_numbers_are_read(scorer, text, label):
     assert scorer(text).label == label
 
@@ -218,7 +216,7 @@ def test_first_words_that_say_nothing_yet_stay_neutral(scorer, text):
 
 
 def test_no_sentence_asked_here_was_taught_as_a_phrase():
-    "Single words may be: there is only one way to say *terrible*."
+    "Single words and bare ratings may be: there is only one way to say *terrible* or *1 star*."
 
     def plain(text: str) -> str:
         return re.sub(r"[^a-z0-9 ]", "", text.lower())
@@ -230,5 +228,7 @@ def test_no_sentence_asked_here_was_taught_as_a_phrase():
     phrases = [plain(text) for text in taught("phrases.csv")]
     for text in GOOD + BAD + BETWEEN:
         assert len(text.split()) == 1 or not any(plain(text) in phrase for phrase in phrases), text
+    for text, *_ in (getattr(each, "values", each) for each in STARS):
+        assert len(text.split()) <= 2 or not any(plain(text) in phrase for phrase in phrases), text
     nothing = set(taught("neutral.csv"))  # with their signs, of which some are nothing else
     assert not nothing & {text.lower() for text in NOISE + OPENINGS}

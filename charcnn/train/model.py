@@ -207,7 +207,7 @@ class NgramVotes(nn.Module):
         choice: bool = True,  # a row belongs to the n-gram that `choose` gave it to; False: to all that are hashed to it
         prior: float = 0.0,  # n-grams without a vote that are counted with those found
         leet: Alphabet | None = None,  # whose numbers are read as the letters that they look like, in words
-        space: int = PADDING,  # id of a space that is thought before each text; `PADDING`: none
+        space: int = PADDING,  # id of a space that is put before each text when n-grams are looked up; `PADDING`: none
     ):
         super().__init__()
         self.prior, self.space, self.of_ids = prior, space, None
@@ -304,7 +304,7 @@ class NgramVotes(nn.Module):
             kept = 1 - self.dropout  # as in any dropout, what is left makes up for what is hidden
         rows = self.table(places.flatten(1)).float()
         features = rows[..., self.votes.stop :].unflatten(1, places.shape[1:]).sum(1) * (self.SCALE / kept)
-        features = features[:, bool(self.space) :]  # a space that is not there has no place beside the characters
+        features = features[:, bool(self.space) :]  # the space that was put there has no place beside the characters
         # A product is faster than picking a column.
         first = F.pad(rows.new_tensor([[self.SCALE]]), (0, rows.shape[-1] - 1))
         silent = (places == self.SILENT).flatten(1).unsqueeze(1)
