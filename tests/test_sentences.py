@@ -80,8 +80,10 @@ STARS = [
     ("1/10 from me", "bad"),
     ("1/10 for this hotel", "bad"),
     ("1/5 from me", "bad"),
+    ("I give it 1/5", "bad"),
+    ("0/10 from me", "bad"),
     ("1 out of 10 from me", "bad"),
-    pytest.param("10 out of 10 from me", "good", marks=pytest.mark.xfail(strict=True, reason="0.44")),
+    ("10 out of 10 from me", "good"),
     ("5 stars", "good"),
     ("5 stars from this family", "good"),
     ("10/10", "good"),
@@ -228,7 +230,7 @@ def test_no_sentence_asked_here_was_taught_as_a_phrase():
     phrases = [plain(text) for text in taught("phrases.csv")]
     for text in GOOD + BAD + BETWEEN:
         assert len(text.split()) == 1 or not any(plain(text) in phrase for phrase in phrases), text
-    for text, *_ in (getattr(each, "values", each) for each in STARS):
+    for text, _ in STARS:
         assert len(text.split()) <= 2 or not any(plain(text) in phrase for phrase in phrases), text
     nothing = set(taught("neutral.csv"))  # with their signs, of which some are nothing else
     assert not nothing & {text.lower() for text in NOISE + OPENINGS}

@@ -221,6 +221,7 @@ class NgramVotes(nn.Module):
             nn.init.normal_(self.table.weight[1:, self.votes.stop :], 0, 0.1 / self.SCALE)
         # The hash of each row's n-gram, rounded to a float, which averaging leaves as it is.
         self.register_buffer("owner_hashes", torch.full((buckets,), self.NOBODY))
+        self.moduli = (buckets, max(1, buckets - 2))  # of a hash, the remainders are the two rows that it may have
         generator = torch.Generator().manual_seed(1)
         self.factors = torch.randint(1, 2**31, (max(ngrams) + 1,), generator=generator).tolist()
 
@@ -255,11 +256,14 @@ class NgramVotes(nn.Module):
     def rows(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, N, L); with `space` L + 1
         "The row of each n-gram, by the character it begins at; `SILENT` where it is not in the text or not the row's owner."
         hashed, last = self.hashes(ids)
-        rows = hashed % self.table.num_embeddings
         if not self.choice:
-            return rows.where(last != PADDING, self.SILENT)
-        owners = F.embedding(rows, self.owner_hashes[:, None]).squeeze(-1)
-        return rows.where(owners == hashed.float(), self.SILENT)  # what reaches beyond the text owns no row
+            return (hashed % self.table.num_embeddings).where(last != PADDING, self.SILENT)
+        found = torch.full_like(hashed, self.SILENT)
+        for modulus in self.moduli:
+            rows = hashed % modulus
+            owners = F.embedding(rows, self.owner_hashes[:, None]).squeeze(-1)
+            found = rows.where(owners == hashed.float(), found)  # what reaches beyond the text owns no row
+        return found
 
     def choose(
         self,
@@ -268,14 +272,13 @@ class NgramVotes(nn.Module):
         targets: np.ndarray,  # class of each text, `[texts]`
         least: int = 3,  # how often an n-gram must be there
     ) -> None:
-        "Give each row to the n-gram whose frequency depends most on the class (chi-squared), of those hashed to it."
+        "Give rows to the n-grams whose frequency depends most on the class (chi-squared); each may have one of two."
         text = np.repeat(np.arange(len(targets)), np.diff(offsets) + 1)  # each begins with a space, or what is none
         ids = torch.from_numpy(np.insert(ids.astype(np.int64), offsets[:-1], self.space))
         ids = self.read(ids[None])[0].numpy()
         text, ids = text[ids != PADDING], ids[ids != PADDING]
-        size, shares = self.table.num_embeddings, np.bincount(targets[text]) / max(1, len(text))
-        owners, best = np.full(size, self.NOBODY, np.float32), np.zeros(size)
-        best[self.SILENT] = np.inf
+        shares = np.bincount(targets[text]) / max(1, len(text))
+        hashes, tellings = [], []
         for length in self.ngrams:
             count = max(0, len(ids) - length + 1)
             within = text[:count] == text[length - 1 :]
@@ -284,12 +287,17 @@ class NgramVotes(nn.Module):
             seen = which * len(shares) + targets[text[:count][within]]
             seen = np.bincount(seen, minlength=len(found) * len(shares)).reshape(-1, len(shares))
             expected = seen.sum(1, keepdims=True) * np.maximum(shares, 1e-9)
-            telling = ((seen - expected) ** 2 / expected).sum(1) * (seen.sum(1) >= least)
-            order = np.argsort(telling, kind="stable")  # where a row is written to more than once, the last one stays
-            order = order[telling[order] > best[found[order] % size]]
-            rows = found[order] % size
-            owners[rows], best[rows] = found[order], telling[order]
-        self.owner_hashes.copy_(torch.from_numpy(owners))
+            telling = ((seen - expected) ** 2 / expected).sum(1)
+            often = (seen.sum(1) >= least) & (telling > 0)
+            hashes.append(found[often])
+            tellings.append(telling[often])
+        order = np.argsort(-np.concatenate(tellings), kind="stable")
+        owners = {self.SILENT: self.NOBODY}
+        for hashed in np.concatenate(hashes)[order].tolist():
+            free = next((row for modulus in self.moduli if (row := hashed % modulus) not in owners), self.SILENT)
+            owners.setdefault(free, hashed)
+        self.owner_hashes.fill_(self.NOBODY)
+        self.owner_hashes[list(owners)] = torch.tensor(list(owners.values()))
 
     @property
     def chosen(self) -> bool:
