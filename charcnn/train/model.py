@@ -190,7 +190,8 @@ class FoundNgrams(NamedTuple):
 class NgramVotes(nn.Module):
     """Votes and features of character n-grams, looked up in a hashed table.
 
-    Source: arXiv 1607.04606, section 3.2, for the table; Yang and Pedersen, ICML 1997, for choosing what is in it.
+    Source: arXiv 1607.04606, section 3.2, for the table; Yang and Pedersen, ICML 1997, for choosing what is in it;
+    Azar et al., STOC 1994, for a choice of two rows.
     """
 
     SCALE = 8.0  # the table begins at zero; scaled, its entries move fast enough at the network's learning rate
