@@ -617,6 +617,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'charcnn/train/batches.py'),
                                        'charcnn.train.batches.TeacherStates.rows': ( 'train/batches.html#teacherstates.rows',
                                                                                      'charcnn/train/batches.py'),
+                                       'charcnn.train.batches._as_arrays': ('train/batches.html#_as_arrays', 'charcnn/train/batches.py'),
                                        'charcnn.train.batches._write_encoded': ( 'train/batches.html#_write_encoded',
                                                                                  'charcnn/train/batches.py'),
                                        'charcnn.train.batches.class_shares': ( 'train/batches.html#class_shares',

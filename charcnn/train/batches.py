@@ -11,6 +11,7 @@ __all__ = ['PIECE', 'UNRATED', 'TeacherStates', 'EncodedSplit', 'targets_of', 's
 # %% ../../nbs/train/02_batches.ipynb #a39e9411
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -485,11 +486,20 @@ class Batches(IterableDataset):
 def prefetched(
     batches: Batches,
     device: torch.device,  # on which a model is trained
-    processes: int = 4,  # that make batches for a GPU; a CPU that trains has no core to spare
+    processes: int = 8,  # that make batches for a GPU; a CPU that trains has no core to spare
 ) -> Iterable[tuple[torch.Tensor, ...]]:
     "The batches, made ahead by other processes if a GPU would have to wait for them."
     if device.type != "cuda":
         return batches
     # A loader draws a random number each time it starts; from the training's, a run that was resumed would go on with others.
-    own = torch.Generator()
-    return DataLoader(batches, batch_size=None, num_workers=processes, pin_memory=True, generator=own)
+    own, processes = torch.Generator(), min(processes, os.cpu_count() or 1)
+    states = batches.split.states is not None
+    loader = DataLoader(
+        batches, batch_size=None, num_workers=processes, collate_fn=_as_arrays, pin_memory=states, generator=own
+    )
+    return (tuple(map(torch.as_tensor, batch)) for batch in loader)
+
+
+def _as_arrays(batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor | np.ndarray, ...]:
+    # For each tensor its receiver opens a file, which costs more than the few bytes of an array; states are large.
+    return tuple(part if part.dim() > 2 else part.numpy() for part in batch)
