@@ -513,6 +513,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'charcnn.study.protocol.measure_exported': ( 'study/protocol.html#measure_exported',
                                                                                      'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.measures': ('study/protocol.html#measures', 'charcnn/study/protocol.py'),
+                                        'charcnn.study.protocol.predicted_labels': ( 'study/protocol.html#predicted_labels',
+                                                                                     'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.prefixes': ('study/protocol.html#prefixes', 'charcnn/study/protocol.py'),
                                         'charcnn.study.protocol.robustness': ( 'study/protocol.html#robustness',
                                                                                'charcnn/study/protocol.py'),

@@ -60,8 +60,10 @@ def test_peers(folder):
     study(folder, "10_peers", f"folder={folder}/results", f"trained={{ZhangCNN small: {folder}/zhang}}", networks)
     first = pd.read_csv(folder / "results/peers.csv")
     assert len(first) == 10
-    for name in ("robustness", "prefixes", "sources"):
+    for name in ("robustness", "prefixes", "sources", "labels"):
         assert set(pd.read_csv(folder / f"results/{name}.csv")["model"]) == set(first["model"])
+    gains = pd.read_csv(folder / "results/gains.csv")
+    assert set(gains["source"]) == {"all", "yelp", "drugs"} and set(gains["model"]) == {"charcnn"}
     assert set(pd.read_csv(folder / "results/speeds.csv")["model"]) == set(first["model"]) - {"ZhangCNN small"}
     assert (
         first["macro_f1"].between(0, 1).all() and first.set_index("model")["macro_f1"]["TF-IDF, words and pairs"] > 0.9
@@ -108,6 +110,12 @@ def robustness() -> pd.DataFrame:
 def test_the_bundled_model_is_above_every_peer(robustness, disturbance):
     peers = robustness[disturbance].drop(["charcnn", "our teacher"])  # it is measured against what did not teach it
     assert robustness[disturbance]["charcnn"] > peers.max()
+
+
+def test_no_source_is_sacrificed():
+    gains = pd.read_csv("nbs/study/results/gains.csv")
+    assert set(gains["source"]) == {"all", *pd.read_csv("nbs/study/results/sources.csv")["source"]}
+    assert (gains["high"] >= 0).all()  # no peer, the best of the source included, is ahead by more than chance explains
 
 
 def test_the_bundled_model_is_small_calibrated_and_the_one_in_the_tables():

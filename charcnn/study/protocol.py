@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['measures', 'fit_and_measure', 'measure_exported', 'training_speed', 'speeds', 'train_and_measure', 'hub_splits',
-           'class_error', 'robustness', 'sources', 'gains', 'prefixes', 'Results']
+           'class_error', 'robustness', 'sources', 'predicted_labels', 'gains', 'prefixes', 'Results']
 
 # %% ../../nbs/study/02_protocol.ipynb #052f0a72
 import json
@@ -18,7 +18,7 @@ from datasets import Dataset, DatasetDict, load_dataset
 from scipy.stats import bootstrap
 from sklearn.metrics import f1_score
 
-from ..ratings import label_of_rating, label_probabilities
+from ..ratings import LABELS, label_of_rating, label_probabilities
 from .disturbances import DISTURBANCES
 from .peers import Peer, Trained
 from ..train.batches import TeacherStates, targets_of
@@ -194,16 +194,36 @@ def sources(
     ]
 
 
-def gains(
+def predicted_labels(
     peer: Peer,  # fitted
-    other: Peer,  # fitted
+    validation: Dataset,
+) -> dict[str, str]:  # `model`, and its `labels`: for each review the first letter of bad, average or good
+    "Write down which label a model predicts for each review, so that it can be compared with others without being fitted again."
+    found = label_probabilities(peer.probabilities(validation["text"])).argmax(1)
+    return {"model": peer.name, "labels": "".join(LABELS[label][0] for label in found)}
+
+
+def gains(
+    peer: dict[str, str],  # from `predicted_labels`
+    other: dict[str, str],  # likewise, of the same reviews
     validation: Dataset,  # with a column `source`
+    sources: Sequence[str] = (),  # which ones; empty: all together, and each, the largest first
     resamples: int = 1000,  # how often the reviews are drawn anew
     seed: int = 0,
-) -> list[dict[str, float | str]]:  # a row for all, and for each source, the largest first; `low` to `high` holds 95 %
-    "Measure what one model has above another in macro-F1 on even labels, and between which bounds chance in the reviews leaves it."
+) -> list[dict[str, float | str]]:  # a row for each source; `low` to `high` holds 95 %
+    """Measure what one model has above another in macro-F1 on even labels, and between which bounds chance in the reviews leaves it.
+
+    Raises `ValueError` for predictions of other reviews.
+    """
     truth, names = label_of_rating(np.array(validation["rating"])), np.array(validation["source"])
-    both = [label_probabilities(model.probabilities(validation["text"])).argmax(1) for model in (peer, other)]
+    for model in (peer, other):
+        if len(model["labels"]) != len(truth):
+            raise ValueError(
+                f"{model['model']} has predicted {len(model['labels']):,} labels, and there are {len(truth):,} reviews; "
+                "measure it on the same ones"
+            )
+    letters = "".join(label[0] for label in LABELS)
+    both = [np.array([letters.index(letter) for letter in model["labels"]]) for model in (peer, other)]
 
     def gain(truth, *both):
         rows = balanced_rows(truth)
@@ -212,14 +232,15 @@ def gains(
         return first - second
 
     rows = []
-    for source in ["all", *pd.Series(names).value_counts().index]:
+    for source in sources or ["all", *pd.Series(names).value_counts().index]:
         drawn = [each[(names == source) | (source == "all")] for each in (truth, *both)]
         chance = bootstrap(
             drawn, gain, paired=True, vectorized=False, n_resamples=resamples, method="percentile", rng=seed
         )
         row = {"gain": gain(*drawn), "low": chance.confidence_interval.low, "high": chance.confidence_interval.high}
         row = {name: round(float(value), 4) for name, value in row.items()}
-        rows.append({"model": peer.name, "above": other.name, "source": str(source), "reviews": len(drawn[0]), **row})
+        row = {"source": str(source), "reviews": len(drawn[0])} | row
+        rows.append({"model": peer["model"], "above": other["model"]} | row)
     return rows
 
 
