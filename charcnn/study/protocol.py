@@ -292,10 +292,9 @@ class Results:
         self,
         rows: list[dict],
     ) -> None:
-        "Append rows and write the file."
-        self.table = (
-            pd.concat([self.table, pd.DataFrame(rows)], ignore_index=True) if len(self.table) else pd.DataFrame(rows)
-        )
+        "Append rows and write the file; a row for what was measured before takes its place."
+        table = pd.concat([self.table, pd.DataFrame(rows)]) if len(self.table) else pd.DataFrame(rows)
+        self.table = table.drop_duplicates(self.keys, keep="last", ignore_index=True)
         self.file.parent.mkdir(parents=True, exist_ok=True)
         part = self.file.with_name(self.file.name + ".part")
         self.table.to_csv(part, index=False)
