@@ -26,7 +26,6 @@ bench: .venv/all ## time scoring, training and crawling against named baselines,
 model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (two to three hours on two cores with bf16, as its parts add up; longer without)
 	$(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 --output data/dataset
 	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/bundled.yaml
-	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/phrases.yaml
 	cp models/bundled/* charcnn/pretrained/
 
 readme: .venv/all ## write README.md from nbs/index.ipynb

@@ -202,30 +202,16 @@ def train(
 
     charcnn train data/reviews runs/first --set epochs=10 --set batches.typos=0.04
     """
-    from datasets import DatasetDict
-
     from charcnn.pipeline import parse_values
-    from charcnn.train.dataset import fingerprint
-    from charcnn.train.model import build_model, load_model
-    from charcnn.train.teacher import taught_split, teacher_states
-    from charcnn.train.training import build_options
-    from charcnn.train.training import train as train_model
+    from charcnn.train.taught import train_taught
 
     if (fragments or states) and not teacher:
         raise ValueError(
             f"fragments={fragments} and states={states} are asked of a teacher; name its run with --teacher"
         )
-    chosen = build_options(parse_values(set_ or []))
-    splits = _dataset(dataset)
-    network = load_model(model) if Path(model).is_dir() else build_model(model, seed=chosen.seed)
-    shown, logits, told = splits, None, None
-    if teacher:
-        shown = DatasetDict(splits)
-        shown["train"], logits = taught_split(teacher, splits["train"], fragments, seed=chosen.seed, progress=progress)
-        told = teacher_states(teacher, shown["train"], states, progress=progress) if states else None
-    best = train_model(
-        shown, network, run, chosen, load_settings().tracking, fingerprint(splits), logits, told, progress=progress
-    )
+    taught_by = {"run": teacher, "fragments": fragments, "states": states} if teacher else None
+    options, tracking = parse_values(set_ or []), load_settings().tracking
+    best = train_taught(_dataset(dataset), model, run, options, taught_by, tracking, progress=progress)
     print(f"best model in {best}; `charcnn export {run} {dataset} MODEL` makes a model folder of it")
 
 

@@ -54,6 +54,32 @@ def test_from_raw_reviews_to_a_model_that_scores(folder):
     assert found == ["bad", "average", "good"]
 
 
+def test_the_bundled_models_run_gives_the_same_weights_when_it_is_made_again(folder):
+    made = []
+    for name in ("once", "again"):
+        here = folder / name
+        changes = {
+            "dataset": folder / "dataset", "run": here / "first", "folder": here / "model", "teacher.run": here / "teacher",
+            "teacher.fragments": 50, "teacher.states": 16, "options.epochs": 1, "then.run": here / "second",
+            "then.teacher.run": here / "teacher", "then.teacher.fragments": 50,
+            "then.teacher.phrases": "{data/phrases.csv: 1, data/neutral.csv: 1}",
+        }  # fmt: skip
+        sets = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
+        charcnn(
+            folder,
+            "run",
+            "nbs/pipeline/10_train.ipynb",
+            "--config",
+            "configs/runs/bundled.yaml",
+            "--no-progress",
+            *sets,
+        )
+        made.append([(here / "model" / file).read_bytes() for file in ("model.safetensors", "model.onnx")])
+    assert made[0] == made[1]
+    provenance = json.loads((here / "model" / "config.json").read_text())["provenance"]
+    assert [earlier["run"] for earlier in provenance["earlier"]] == ["first", "teacher"]
+
+
 def test_evaluate_measures_the_exported_model(folder):
     said = charcnn(
         folder, "evaluate", folder / "dataset", "--split", "test", "--model", folder / "model", "--no-progress",

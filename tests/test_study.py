@@ -1,6 +1,7 @@
 """The study's notebooks on a dataset that takes seconds: each runs to its end, and what is measured is not measured again."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from datasets import Dataset, DatasetDict
 
 from charcnn.study.disturbances import DISTURBANCES
@@ -110,6 +112,22 @@ def robustness() -> pd.DataFrame:
 def test_the_bundled_model_is_above_every_peer(robustness, disturbance):
     peers = robustness[disturbance].drop(["charcnn", "our teacher"])  # it is measured against what did not teach it
     assert robustness[disturbance]["charcnn"] > peers.max()
+
+
+def test_reviews_are_held_out_of_what_is_learnt(folder):
+    shutil.copytree(PRETRAINED, folder / "teacher")
+    step = {"options": yaml.safe_load(QUICK), "teacher": {"run": str(folder / "teacher"), "fragments": 20}}
+    (folder / "tiny.yaml").write_text(TINY)
+    config = {"model": str(folder / "tiny.yaml"), **step, "then": step}
+    (folder / "steps.yaml").write_text(yaml.safe_dump(config))
+    options = (f"config={folder}/steps.yaml", f"run={folder}/held-out", f"results={folder}/held_out.csv")
+    study(folder, "16_held_out", *options)
+    table = pd.read_csv(folder / "held_out.csv")
+    assert set(table["source"]) == {"all", "yelp", "drugs"} and table["above"].nunique() == 5
+    texts = [
+        json.loads((folder / f"held-out/{part}/history.json").read_text())[0]["texts"] for part in ("first", "second")
+    ]
+    assert max(texts) <= 300 - table["reviews"].max() + 20
 
 
 def test_no_peer_is_ahead_on_a_source_by_more_than_chance_explains():

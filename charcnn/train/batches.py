@@ -52,6 +52,16 @@ class TeacherStates(NamedTuple):
             found[row, : len(part)] = part
         return found
 
+    def select(
+        self,
+        indices: np.ndarray,  # which texts
+    ) -> "TeacherStates":
+        "Copy the states of some texts into memory."
+        counts = np.diff(self.offsets)[indices]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[indices] - offsets[:-1], counts)
+        return TeacherStates(self.values[places], offsets)
+
 
 @dataclass(frozen=True)
 class EncodedSplit:

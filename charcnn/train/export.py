@@ -248,7 +248,9 @@ def _versions(*names: str) -> dict[str, str]:
 
 def _provenance(run: Path, dataset: DatasetDict, earlier: Sequence[str | Path], parameters: dict) -> dict:
     # A run, or its best model.
-    runs = [folder for path in map(Path, earlier) for folder in (path, path.parent) if (folder / "run_id").is_file()]
+    runs = dict.fromkeys(
+        folder for path in map(Path, earlier) for folder in (path, path.parent) if (folder / "run_id").is_file()
+    )
     libraries = ("torch", "accelerate", "datasets", "onnxruntime", "numpy", "scikit-learn")
     return _of_run(run) | {
         "reviews": dict(dataset.num_rows),
