@@ -3,5 +3,5 @@
 from charcnn.ratings import Score
 from charcnn.scorer import Scorer
 
-__version__ = "0.13.0"
+__version__ = "0.14.0"
 __all__ = ["Score", "Scorer"]

@@ -34,6 +34,8 @@ GOOD = [
     "love it love it love it",
     "Works perfectly, exactly as described",
     "I was sceptical at first, but it turned out to be fantastic",
+    "Great cafe, lots of seating areas and a good selection of food and drinks. The staff were very friendly.",
+    "I love this lounge",
 ]
 BAD = [
     "TERRIBLE!!!",

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['measures', 'fit_and_measure', 'measure_exported', 'training_speed', 'speeds', 'train_and_measure', 'hub_splits',
-           'class_error', 'robustness', 'sources', 'predicted_labels', 'gains', 'prefixes', 'Results']
+           'class_error', 'robustness', 'predicted_labels', 'sources', 'gains', 'prefixes', 'Results']
 
 # %% ../../nbs/study/02_protocol.ipynb #052f0a72
 import json
@@ -23,7 +23,7 @@ from .disturbances import DISTURBANCES
 from .peers import Peer, Trained
 from ..train.batches import TeacherStates, targets_of
 from ..train.benchmark import training_rate
-from ..train.evaluation import balanced_rows, evaluate, evaluate_groups
+from ..train.evaluation import balanced_rows, evaluate
 from ..train.model import ReviewModel, build_model, load_model
 from ..train.training import build_options, train
 
@@ -182,18 +182,6 @@ def robustness(
     return rows
 
 
-def sources(
-    peer: Peer,  # fitted
-    validation: Dataset,  # with a column `source`
-) -> list[dict[str, float | str]]:  # a row for each source, the largest first
-    "Measure macro-F1 on even labels within each source."
-    probabilities, ratings = peer.probabilities(validation["text"]), np.array(validation["rating"])
-    return [
-        {"model": peer.name, "source": name, "reviews": found["reviews"], "macro_f1": round(found["macro_f1"], 4)}
-        for name, found in evaluate_groups(probabilities, ratings, validation["source"], balanced=True).items()
-    ]
-
-
 def predicted_labels(
     peer: Peer,  # fitted
     validation: Dataset,
@@ -201,6 +189,35 @@ def predicted_labels(
     "Write down which label a model predicts for each review, so that it can be compared with others without being fitted again."
     found = label_probabilities(peer.probabilities(validation["text"])).argmax(1)
     return {"model": peer.name, "labels": "".join(LABELS[label][0] for label in found)}
+
+
+def _truth_and_labels(validation: Dataset, *models: dict[str, str]) -> list[np.ndarray]:
+    truth, letters = label_of_rating(np.array(validation["rating"])), "".join(label[0] for label in LABELS)
+    for model in models:
+        if len(model["labels"]) != len(truth):
+            raise ValueError(
+                f"{model['model']} has predicted {len(model['labels']):,} labels, and there are {len(truth):,} reviews; "
+                "measure it on the same ones"
+            )
+    return [truth, *(np.array([letters.index(letter) for letter in model["labels"]]) for model in models)]
+
+
+def _macro_f1(truth: np.ndarray, said: np.ndarray) -> float:
+    rows = balanced_rows(truth)
+    return f1_score(truth[rows], said[rows], labels=np.unique(truth), average="macro")  # as `evaluate`
+
+
+def sources(
+    peer: dict[str, str],  # from `predicted_labels`
+    validation: Dataset,  # with a column `source`
+) -> list[dict[str, float | str]]:  # a row for each source, the largest first
+    "Measure macro-F1 on even labels within each source. Raises `ValueError` for predictions of other reviews."
+    truth, said = _truth_and_labels(validation, peer)
+    names, rows = np.array(validation["source"]), []
+    for source, reviews in pd.Series(names).value_counts().items():
+        found = round(_macro_f1(truth[names == source], said[names == source]), 4)
+        rows.append({"model": peer["model"], "source": str(source), "reviews": int(reviews), "macro_f1": found})
+    return rows
 
 
 def gains(
@@ -215,25 +232,14 @@ def gains(
 
     Raises `ValueError` for predictions of other reviews.
     """
-    truth, names = label_of_rating(np.array(validation["rating"])), np.array(validation["source"])
-    for model in (peer, other):
-        if len(model["labels"]) != len(truth):
-            raise ValueError(
-                f"{model['model']} has predicted {len(model['labels']):,} labels, and there are {len(truth):,} reviews; "
-                "measure it on the same ones"
-            )
-    letters = "".join(label[0] for label in LABELS)
-    both = [np.array([letters.index(letter) for letter in model["labels"]]) for model in (peer, other)]
+    drawn_from, names = _truth_and_labels(validation, peer, other), np.array(validation["source"])
 
-    def gain(truth, *both):
-        rows = balanced_rows(truth)
-        labels = np.unique(truth)  # as in `evaluate`, of those that the reviews have
-        first, second = (f1_score(truth[rows], said[rows], labels=labels, average="macro") for said in both)
-        return first - second
+    def gain(truth, first, second):
+        return _macro_f1(truth, first) - _macro_f1(truth, second)
 
     rows = []
     for source in sources or ["all", *pd.Series(names).value_counts().index]:
-        drawn = [each[(names == source) | (source == "all")] for each in (truth, *both)]
+        drawn = [each[(names == source) | (source == "all")] for each in drawn_from]
         chance = bootstrap(
             drawn, gain, paired=True, vectorized=False, n_resamples=resamples, method="percentile", rng=seed
         )
