@@ -132,6 +132,13 @@ def test_reviews_are_held_out_of_what_is_learnt(folder):
     assert max(texts) <= 300 - table["reviews"].max() + 20
 
 
+def test_sources_are_rated_by_what_has_learnt_from_others(folder):
+    study(folder, "17_ratings", f"results={folder}/ratings.csv", "parts={drugs: food}")
+    stars = pd.read_csv(folder / "ratings.csv").set_index("part")
+    assert set(stars.index) == {"yelp", "drugs: food", "drugs: no food"} and stars["reviews"].sum() == 300
+    assert (stars["5"] > stars["1"]).all()
+
+
 def test_no_peer_is_ahead_on_a_source_by_more_than_chance_explains():
     gains = pd.read_csv("nbs/study/results/gains.csv")
     assert set(gains["source"]) == {"all", *pd.read_csv("nbs/study/results/sources.csv")["source"]}
