@@ -123,7 +123,7 @@ def test_reviews_are_held_out_of_what_is_learnt(folder):
     options = (f"config={folder}/steps.yaml", f"run={folder}/held-out", f"results={folder}/held_out.csv")
     study(folder, "16_held_out", *options)
     table = pd.read_csv(folder / "held_out.csv")
-    assert set(table["source"]) == {"all", "yelp", "drugs"} and table["above"].nunique() == 3
+    assert set(table["source"]) == {"all", "yelp", "drugs"} and table["above"].nunique() == 5
     texts = [
         json.loads((folder / f"held-out/{part}/history.json").read_text())[0]["texts"] for part in ("first", "second")
     ]
