@@ -23,7 +23,7 @@ bench: .venv/all ## time scoring, training and crawling against named baselines,
 	$(BIN)/python -m charcnn.train.benchmark
 	$(BIN)/python -m charcnn.collect.benchmark
 
-model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (two to three hours on two cores with bf16, as its parts add up; longer without)
+model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (two hours on two cores with bf16, longer without)
 	$(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 --output data/dataset
 	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/bundled.yaml
 	cp models/bundled/* charcnn/pretrained/
