@@ -56,14 +56,15 @@ def study(folder: Path, notebook: str, *more: str) -> None:
 
 def test_peers(folder):
     options = "options={epochs: 1, batches: {batch_characters: 4000}}"
-    study(folder, "15_zhang", f"results={folder}/zhang.csv", f"run={folder}/zhang", "rows=64", options)
-    assert list(pd.read_csv(folder / "zhang.csv")["rows"]) == [64]
-    networks = f"networks={{charcnn: [{TINY}, {QUICK}]}}"
     (folder / "left_out.yaml").write_text("left_out: {drugs: room}")
-    trained = f"trained={{ZhangCNN small: {folder}/zhang}}"
-    study(folder, "10_peers", f"folder={folder}/results", trained, networks, f"config={folder}/left_out.yaml")
     train = DatasetDict.load_from_disk(folder / "dataset")["train"]
     kept = sum(row["source"] != "drugs" or "room" not in row["text"] for row in train)
+    config = f"config={folder}/left_out.yaml"
+    study(folder, "15_zhang", f"results={folder}/zhang.csv", f"run={folder}/zhang", config, options)
+    assert list(pd.read_csv(folder / "zhang.csv")["rows"]) == [kept]
+    networks = f"networks={{charcnn: [{TINY}, {QUICK}]}}"
+    trained = f"trained={{ZhangCNN small: {folder}/zhang}}"
+    study(folder, "10_peers", f"folder={folder}/results", trained, networks, config)
     first = pd.read_csv(folder / "results/peers.csv")
     assert len(first) == 10 and set(first["rows"].dropna()) == {kept} and kept < len(train)
     for name in ("robustness", "prefixes", "sources", "labels"):
