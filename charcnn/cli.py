@@ -135,7 +135,7 @@ def dataset(
 
     charcnn dataset "data/raw/*.jsonl" --output data/dataset
     """
-    from charcnn.train.dataset import DatasetOptions, prepare
+    from charcnn.dataset.prepare import DatasetOptions, prepare
 
     options = DatasetOptions(
         text_column, rating_column, encoding, separator, validation, test, max_rows, tuple(step or ()), group_labels,
@@ -273,7 +273,7 @@ def push(
 
     charcnn push models/first --repository owner/name
     """
-    from charcnn.train.hub import push as push_folder
+    from charcnn.export.hub import push as push_folder
 
     hub = load_settings().hub
     known = hub.dataset if (folder / "dataset_dict.json").is_file() else hub.model

@@ -19,7 +19,7 @@ from charcnn.collect.items import read_lines, write_parquet
 from charcnn.collect.replica import Replica, ReplicaOptions, expected_reviews, ledger, with_every_trouble
 from charcnn.collect.reviews import collect_reviews, report_crawl
 from charcnn.collect.sites import load_profile
-from charcnn.train.dataset import prepare
+from charcnn.dataset.prepare import prepare
 
 
 def charcnn(*args: object, **options) -> subprocess.Popen:

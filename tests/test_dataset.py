@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from datasets import DatasetDict
 
-from charcnn.train.dataset import DatasetOptions, fingerprint, prepare
+from charcnn.dataset.prepare import DatasetOptions, fingerprint, prepare
 
 REVIEWS = [
     {"text": f'review {n}, quite "odd"\nwith a second line 👍 é', "rating": n % 5 + 1, "company": f"shop {n % 7}"}
@@ -103,7 +103,7 @@ def test_odd_values_are_kept_or_counted(tmp_path):
 
 
 def test_a_killed_run_leaves_nothing_that_looks_like_a_dataset(files, tmp_path):
-    program = f"from charcnn.train.dataset import prepare; prepare(['{files}/r.parquet'], '{tmp_path}/made')"
+    program = f"from charcnn.dataset.prepare import prepare; prepare(['{files}/r.parquet'], '{tmp_path}/made')"
     child = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     while child.poll() is None and not list(tmp_path.glob(".made-*")):
         time.sleep(0.01)

@@ -491,7 +491,7 @@ def bf16_is_native(
 ARCHITECTURES: dict[str, str] = {  # where each class is; a chapter is imported when its architecture is asked for
     "CharCNN": "charcnn.train.model:CharCNN",
     **{
-        name: f"charcnn.study.variants:{name}"
+        name: f"charcnn.research.variants:{name}"
         for name in (
             "DilatedCharCNN",
             "GatedCharCNN",

@@ -16,9 +16,9 @@ import pandas as pd
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from scipy.special import log_softmax
 
+from ..dataset.prepare import fingerprint
 from ..settings import TrackingSettings
 from .batches import neutral_logits, split_fingerprint, targets_of
-from .dataset import fingerprint
 from .model import build_model, load_model, refuse_unknown
 from .teacher import as_logits, teacher_logits, teacher_states
 from .training import build_options, train
@@ -64,7 +64,7 @@ def reviews_of(
 
 
 def cross_fitted_logits(
-    model,  # a peer of `charcnn.study`, or whatever has a `name`, `fit` and `probabilities` as those; stays untrained
+    model,  # a peer of `charcnn.research`, or whatever has a `name`, `fit` and `probabilities` as those; stays untrained
     split: Dataset,  # reviews, columns `text` and `rating`; in an order that chance made
     more: Dataset | None,  # texts that nobody has rated, columns `text` and `rating`
     folder: Path,  # where the answers are kept
@@ -162,7 +162,7 @@ def train_taught(
             )
         more = {name: teacher[name] for name in ("fragments", "phrases") if name in teacher}
         if "linear" in teacher:
-            from charcnn.study.peers import TfIdf
+            from charcnn.research.peers import TfIdf
 
             more |= {"beside": [TfIdf(), TfIdf(characters=True)], "weight": teacher["linear"]}
         shown["train"], logits = taught_split(

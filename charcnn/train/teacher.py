@@ -45,7 +45,7 @@ def find_pretrained(
         return Path(package.submodule_search_locations[0]) / "model"
     if str(name).count("/") != 1:
         raise ValueError(
-            f"{name} is no folder with a transformer, no installed package and no Hub repository; try `pip install 'charcnn[study]'`"
+            f"{name} is no folder with a transformer, no installed package and no Hub repository; try `pip install 'charcnn[research]'`"
         )
     from huggingface_hub import snapshot_download
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from datasets import Dataset, DatasetDict
 
-from charcnn.study.disturbances import DISTURBANCES
+from charcnn.research.disturbances import DISTURBANCES
 
 TINY = "{widths: [16, 16], depths: [0, 0], encoder: {max_length: 123}}"
 QUICK = "{epochs: 1, learning_rate: 0.02, precision: 'no', batches: {batch_characters: 2000}}"
@@ -44,7 +44,7 @@ def study(folder: Path, notebook: str, *more: str) -> None:
         "-m",
         "charcnn",
         "run",
-        f"nbs/study/{notebook}.ipynb",
+        f"nbs/research/{notebook}.ipynb",
         "--no-progress",
         "--output",
         str(folder / f"{notebook}.ipynb"),
@@ -108,7 +108,7 @@ PRETRAINED = Path("charcnn/pretrained")
 
 @pytest.fixture(scope="module")
 def robustness() -> pd.DataFrame:
-    return pd.read_csv("nbs/study/results/robustness.csv").pivot(
+    return pd.read_csv("nbs/research/results/robustness.csv").pivot(
         index="model", columns="disturbance", values="macro_f1"
     )
 
@@ -143,15 +143,15 @@ def test_sources_are_rated_by_what_has_learnt_from_others(folder):
 
 
 def test_no_peer_is_ahead_on_a_source_by_more_than_chance_explains():
-    gains = pd.read_csv("nbs/study/results/gains.csv")
-    assert set(gains["source"]) == {"all", *pd.read_csv("nbs/study/results/sources.csv")["source"]}
+    gains = pd.read_csv("nbs/research/results/gains.csv")
+    assert set(gains["source"]) == {"all", *pd.read_csv("nbs/research/results/sources.csv")["source"]}
     # Who reads such texts well is behind there: their ratings say something else, and ours was taught none of them.
     known = gains[gains["source"] != "misrated"]
     assert (known["high"] >= 0).all()  # the best peer of each source is among them
 
 
 def test_reviews_whose_ratings_are_not_those_of_their_texts_are_left_out():
-    stars = pd.read_csv("nbs/study/results/ratings.csv").set_index("part").drop(columns="reviews")
+    stars = pd.read_csv("nbs/research/results/ratings.csv").set_index("part").drop(columns="reviews")
     odd = set(stars.index[(stars["5"] - stars["1"] < 1) | (stars["3"] > 3.5)])
     left_out = yaml.safe_load(Path("configs/runs/bundled.yaml").read_text())["left_out"]
     assert odd == {f"{source}: {word}" if word else source for source, word in left_out.items()}
@@ -161,7 +161,7 @@ def test_the_bundled_model_is_small_calibrated_and_the_one_in_the_tables():
     measured = json.loads((PRETRAINED / "config.json").read_text())["metrics"]["balanced"]
     assert (PRETRAINED / "model.onnx").stat().st_size <= 4e6
     assert measured["ece"] <= 0.02
-    row = pd.read_csv("nbs/study/results/peers.csv").set_index("model").loc["charcnn"]
+    row = pd.read_csv("nbs/research/results/peers.csv").set_index("model").loc["charcnn"]
     assert row["macro_f1"] == pytest.approx(measured["macro_f1"], abs=0.002)  # calibrated on all, not crosswise
 
 
