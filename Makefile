@@ -3,6 +3,8 @@
 PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3.13 python3,$(shell command -v $(python))))
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+DATASET = $(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 \
+  --language en --exclude data/exclusions.csv
 
 .DEFAULT_GOAL = help
 .PHONY: help demo test lab bench model readme browser clean
@@ -24,7 +26,8 @@ bench: .venv/all ## time scoring, training and crawling against named baselines,
 	$(BIN)/python -m charcnn.collect.benchmark
 
 model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (two hours on two cores with bf16, longer without)
-	$(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 --output data/dataset
+	$(DATASET) --output data/dataset
+	$(DATASET) data/phrases.csv data/neutral.csv --weight phrases=100 --weight neutral=20 --output data/dataset-phrases
 	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/bundled.yaml
 	cp models/bundled/* charcnn/pretrained/
 

@@ -27,7 +27,9 @@ app = typer.Typer(
 )  # fmt: skip
 _EXTRAS = {
     "collect": ("scrapy", "selenium", "pydantic"),
-    "train": ("torch", "datasets", "accelerate", "sklearn", "torchmetrics", "onnx", "duckdb", "yaml"),
+    "dataset": ("datasets", "duckdb"),
+    "train": ("torch", "accelerate", "sklearn", "onnx", "jinja2", "yaml", "fastcore"),
+    "research": ("tokenizers", "transformers"),
     "app": ("gradio", "fastapi", "uvicorn"),
     "notebooks": ("papermill",),
 }
@@ -68,7 +70,7 @@ def _scorer(model: str):
         Scorer.from_pretrained(name, threads=settings.model.threads) if name else Scorer(threads=settings.model.threads)
     )
 
-
+# %% ../nbs/05_cli.ipynb #560c72a3
 @app.command()
 def score(
     text: Annotated[
@@ -129,20 +131,45 @@ def dataset(
     ignore_center: Annotated[bool, typer.Option(help="Leave out reviews with 3 stars.")] = False,
     balance: Annotated[bool, typer.Option(help="Keep no label more often than --ratio times the rarest.")] = False,
     ratio: Annotated[float, typer.Option(help="See --balance; at least 1.")] = 1.0,
+    language: Annotated[str, typer.Option(help="Language of reviews whose source does not say, e.g. en.")] = "",
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(help="SOURCE=NUMBER: training draws its rows so many times as often. Repeatable."),
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(help="CSV with the columns source, contains, reason: reviews that are left out.")
+    ] = None,
     progress: Progress = True,
 ):
     """Make a dataset of raw reviews: cleaned, without duplicates, split by what the texts say.
 
     charcnn dataset "data/raw/*.jsonl" --output data/dataset
     """
-    from charcnn.dataset.prepare import DatasetOptions, prepare
+    from charcnn.dataset.prepare import DatasetOptions, prepare, read_exclusions
 
     options = DatasetOptions(
         text_column, rating_column, encoding, separator, validation, test, max_rows, tuple(step or ()), group_labels,
-        ignore_center, balance, ratio,
+        ignore_center, balance, ratio, language, _weights(weight or []), read_exclusions(exclude) if exclude else (),
     )  # fmt: skip
     prepare(sources, output, options, validation_source or [], progress)
-    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    _print_report(output)
+
+# %% ../nbs/05_cli.ipynb #d6d8f5e6
+def _weights(given: list[str]) -> dict[str, float]:
+    weights = {}
+    for setting in given:
+        source, _, number = setting.rpartition("=")
+        try:
+            weights[source] = float(number)
+        except ValueError:
+            weights[""] = 0.0
+        if not source or "" in weights:
+            raise ValueError(f"--weight {setting} is not SOURCE=NUMBER, e.g. phrases=100")
+    return weights
+
+
+def _print_report(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     for split, labels in report["splits"].items():
         print(
             f"{split:12}{sum(labels.values()):>12,}  "
@@ -150,32 +177,9 @@ def dataset(
         )
     for reason, count in report["dropped"].items():
         print(f"left out    {count:>12,}  {reason}")
-    print(f"dataset {report['fingerprint']} written to {output}")
+    print(f"dataset {report['fingerprint']} written to {folder}")
 
-
-def _dataset(folder: Path):
-    from datasets import DatasetDict
-
-    if not (folder / "dataset_dict.json").is_file():
-        raise ValueError(f"{folder} holds no dataset_dict.json; make a dataset with `charcnn dataset`")
-    return DatasetDict.load_from_disk(str(folder))
-
-
-def _print_measures(measures: dict[str, dict]) -> None:
-    table = Table(
-        "split", "reviews", "accuracy", "macro-F1", "F1 bad", "F1 average", "F1 good", "error in stars", "ECE"
-    )
-    for name, found in measures.items():
-        f1 = [f"{label['f1']:.3f}" for label in found["labels"].values()]
-        values = (
-            [f"{found[key]:.3f}" for key in ("accuracy", "macro_f1")]
-            + f1
-            + [f"{found[key]:.3f}" for key in ("mae_stars", "ece")]
-        )
-        table.add_row(name, f"{found['reviews']:,}", *values)
-    Console(width=110).print(table)
-
-
+# %% ../nbs/05_cli.ipynb #adf94c15
 @app.command()
 def train(
     dataset: Annotated[Path, typer.Argument(help="A dataset folder, as `charcnn dataset` makes it.")],
@@ -186,15 +190,17 @@ def train(
         str, typer.Option(help="An architecture of configs/models/, or a trained model folder to go on from.")
     ] = "configs/models/charcnn.yaml",
     teacher: Annotated[
-        Path | None, typer.Option(help="The run of a larger model on the same dataset, which teaches this one.")
+        Path | None, typer.Option(help="Distillation: the run of a larger model on the same dataset.")
     ] = None,
-    fragments: Annotated[int, typer.Option(help="Short texts cut out of the reviews that only the teacher rates.")] = 0,
-    states: Annotated[
-        int, typer.Option(help="How many numbers a transformer that teaches tells of each piece of a text; 0: none.")
+    snippets: Annotated[
+        int, typer.Option(help="Short texts cut out of the reviews, labelled by the teacher alone.")
+    ] = 0,
+    hidden_states: Annotated[
+        int, typer.Option(help="Size of a transformer's hidden states that the student predicts as well; 0: none.")
     ] = 0,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A training option, KEY=VALUE; see charcnn.train.training. Repeatable."),
+        typer.Option("--set", help="A training option, KEY=VALUE; see charcnn.train.options. Repeatable."),
     ] = None,
     progress: Progress = True,
 ):
@@ -203,16 +209,27 @@ def train(
     charcnn train data/reviews runs/first --set epochs=10 --set batches.typos=0.04
     """
     from charcnn.pipeline import parse_values
-    from charcnn.train.taught import train_taught
+    from charcnn.train.stages import train_stage
 
-    if (fragments or states) and not teacher:
+    if (snippets or hidden_states) and not teacher:
         raise ValueError(
-            f"fragments={fragments} and states={states} are asked of a teacher; name its run with --teacher"
+            f"snippets={snippets} and hidden_states={hidden_states} are asked of a teacher; name its run with --teacher"
         )
-    taught_by = {"run": teacher, "fragments": fragments, "states": states} if teacher else None
+    distillation = {"run": teacher, "snippets": snippets, "hidden_states": hidden_states} if teacher else None
     options, tracking = parse_values(set_ or []), load_settings().tracking
-    best = train_taught(_dataset(dataset), model, run, options, taught_by, tracking, progress=progress)
+    best = train_stage(dataset, model, run, options, distillation, tracking, progress=progress)
     print(f"best model in {best}; `charcnn export {run} {dataset} MODEL` makes a model folder of it")
+
+# %% ../nbs/05_cli.ipynb #f9bcb26c
+def _print_measures(measures: dict[str, dict]) -> None:
+    table = Table(
+        "split", "reviews", "accuracy", "macro-F1", "F1 bad", "F1 average", "F1 good", "error in stars", "ECE"
+    )
+    for name, found in measures.items():
+        f1 = [label["f1"] for label in found["labels"].values()]
+        values = [found["accuracy"], found["macro_f1"], *f1, found["mae_stars"], found["ece"]]
+        table.add_row(name, f"{found['reviews']:,}", *(f"{value:.3f}" for value in values))
+    Console(width=110).print(table)
 
 
 @app.command()
@@ -228,8 +245,9 @@ def evaluate(
     charcnn evaluate data/reviews --split test
     """
     from charcnn.train.evaluation import evaluate_scorer
+    from charcnn.train.stages import load_splits
 
-    splits = _dataset(dataset)
+    splits, _ = load_splits(dataset)
     if split not in splits:
         raise ValueError(f"{dataset} has no split {split!r}; its splits: {', '.join(splits)}")
     measures = evaluate_scorer(_scorer(model), splits[split], progress)
@@ -238,7 +256,7 @@ def evaluate(
         output.write_text(json.dumps(measures, indent=1), encoding="utf-8")
         print(f"measures written to {output}")
 
-
+# %% ../nbs/05_cli.ipynb #4ef7ef48
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
@@ -254,9 +272,10 @@ def export(
 
     charcnn export runs/first data/reviews models/first
     """
-    from charcnn.train.export import export as export_run
+    from charcnn.export.folder import export as export_run
+    from charcnn.train.stages import load_splits
 
-    config = export_run(run, _dataset(dataset), folder, name, description, progress)
+    config = export_run(run, load_splits(dataset)[0], folder, name, description, progress)
     _print_measures({kind: config["metrics"][kind] for kind in ("natural", "balanced")})
     print(f"largest difference to torch {max(config['onnx_difference'].values()):.1e}; model folder {folder}")
 

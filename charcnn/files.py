@@ -82,7 +82,7 @@ def _parquet_file(file: Path) -> Any:
     except pyarrow.ArrowInvalid as e:
         raise ValueError(f"{file} is no Parquet file: {str(e).splitlines()[0]}") from e
 
-
+# %% ../nbs/04_files.ipynb #6b4a0277
 def _parquet_rows(file: Path) -> Iterator[dict]:
     for batch in _parquet_file(file).iter_batches(ROWS_AT_ONCE):
         yield from batch.to_pylist()
@@ -120,7 +120,7 @@ def _parquet_writer(part: Path, first: list[dict]) -> Iterator:
     with parquet.ParquetWriter(part, schema) as writer:
         yield lambda rows: writer.write_table(pyarrow.Table.from_pylist(rows, schema))
 
-
+# %% ../nbs/04_files.ipynb #1202cf8b
 def write_rows(
     file: str | Path,  # a .csv, .tsv, .jsonl, .ndjson or .parquet file; replaced if it is there
     rows: Iterable[dict],  # one dictionary per row
@@ -187,7 +187,7 @@ def _score_rows(scorer: Scorer, rows: Iterator[dict], text_column: str, source: 
     if not number:
         raise ValueError(f"{source} has no rows to score")
 
-
+# %% ../nbs/04_files.ipynb #e29362df
 def score_file(
     scorer: Scorer,
     source: str | Path,  # a .csv, .tsv, .jsonl, .ndjson or .parquet file

@@ -6,10 +6,11 @@
 __all__ = ['read_parameters', 'parse_values', 'run']
 
 # %% ../nbs/06_pipeline.ipynb #0f6d68a3
-import difflib
 import sys
 from pathlib import Path
 from typing import Any
+
+from .settings import refuse_unknown
 
 # %% ../nbs/06_pipeline.ipynb #c280df08
 def read_parameters(
@@ -31,7 +32,7 @@ def read_parameters(
             raise ValueError(f"{config} holds {type(given).__name__}, not names and values")
     return given | (overrides or {})
 
-
+# %% ../nbs/06_pipeline.ipynb #f6f9a9c0
 def parse_values(
     settings: list[str],  # KEY=VALUE each, the value in YAML; a.b=1 sets b in a
     values: dict[str, Any] | None = None,  # what is there already
@@ -80,13 +81,7 @@ def run(
     if output.resolve() == notebook.resolve():
         raise ValueError(f"{output} is the notebook to run; name another output")
     parameters, known = read_parameters(config, overrides), list(papermill.inspect_notebook(str(notebook)))
-    for name in parameters:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
-            raise ValueError(
-                f"{notebook.name} has no parameter {name!r}; "
-                + (f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}")
-            )
+    refuse_unknown(parameters, known, notebook.name)
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(

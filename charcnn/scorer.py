@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from fastcore.basics import patch
 from rich.progress import Progress
 
 from .ratings import Score, neutral_score, scores
@@ -44,7 +45,7 @@ def read_config(
         raise ModelError(f"{file} cannot be used: {e}; export the model again with `charcnn export`") from e
     return config
 
-
+# %% ../nbs/03_scorer.ipynb #1496a22d
 def find_model(
     name: str | Path,  # a model folder, or the id of a Hub repository: owner/name
     revision: str | None = None,  # branch, tag or commit of that repository
@@ -124,61 +125,69 @@ class Scorer:
             return neutral_score(self.classes)
         return scores(self._run(ids))[0]
 
-    def explain(
-        self,
-        text: str,  # any string
-    ) -> list[tuple[str, float]]:  # each character and its share; characters the model does not see have none (0)
-        """Say what each character adds to the margin between good (above 0) and bad (below 0).
-
-        With `config["bias"]` the shares sum to that margin. A model with preprocessing steps explains the text behind them.
-        Raises `ModelError` if the model cannot explain itself.
-        """
-        if not self.explains:
-            raise ModelError(f"model {self.name} gives no contributions; CharCNN models do")
-        ids, places = self.encoder.one(text)
-        shares = np.zeros(len(preprocess(text, self.encoder.steps)))
-        if ids.size and not text.isspace():
-            shares[places] = self._run(ids[None], "contributions")[0]
-        return list(zip(preprocess(text, self.encoder.steps), shares.tolist(), strict=True))
-
-    def many(
-        self,
-        texts: Iterable[str],  # a list, a NumPy, pandas or Arrow column, or an iterator of any length
-        batch_size: int = 64,  # texts computed at once
-        progress: bool = False,  # show a progress bar
-    ) -> Iterator[Score]:  # a score for each text, in the same order
-        "Score many texts in constant memory. Raises `TypeError` naming the text that is not a string."
-        if isinstance(texts, str):
-            raise TypeError("texts is one string; pass a list of texts, or call scorer(text)")
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} is below 1")
-        return self._many(texts, batch_size, progress)
-
-    def _many(self, texts: Iterable[str], batch_size: int, progress: bool) -> Iterator[Score]:
-        total, done = len(texts) if hasattr(texts, "__len__") else None, 0
-        with Progress(disable=not progress) as bar:
-            task = bar.add_task("scoring", total=total)
-            for window in _windows(texts, 64 * batch_size):
-                for row, text in enumerate(window, done):
-                    if not isinstance(text, str):
-                        raise TypeError(f"text {row} is {type(text).__name__}, not a string: {text!r:.80}")
-                yield from self._score_window(window, batch_size)
-                done += len(window)
-                bar.update(task, completed=done)
-
-    def _score_window(self, texts: list[str], batch_size: int) -> list[Score]:
-        ids, offsets = self.encoder.flat(texts)
-        lengths = np.diff(offsets)
-        found = [neutral_score(self.classes)] * len(texts)
-        rows = [row for row in np.argsort(lengths, kind="stable").tolist() if lengths[row] and not texts[row].isspace()]
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            parts = [ids[offsets[row] : offsets[row + 1]] for row in batch]
-            padded = pad(np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths[batch])]))
-            for row, score in zip(batch, scores(self._run(padded)), strict=True):
-                found[row] = score
-        return found
-
     def _run(self, ids: np.ndarray, output: str = "probabilities") -> np.ndarray:
         more = {} if output == "contributions" else self._without
         return self._session.run([output], {"ids": ids.astype(np.int32), **more})[0]
+
+# %% ../nbs/03_scorer.ipynb #703ff508
+@patch
+def explain(
+    self: Scorer,
+    text: str,  # any string
+) -> list[tuple[str, float]]:  # each character and its share; characters the model does not see have none (0)
+    """Say what each character adds to the margin between good (above 0) and bad (below 0).
+
+    With `config["bias"]` the shares sum to that margin. A model with preprocessing steps explains the text behind them.
+    Raises `ModelError` if the model cannot explain itself.
+    """
+    if not self.explains:
+        raise ModelError(f"model {self.name} gives no contributions; CharCNN models do")
+    ids, places = self.encoder.one(text)
+    shares = np.zeros(len(preprocess(text, self.encoder.steps)))
+    if ids.size and not text.isspace():
+        shares[places] = self._run(ids[None], "contributions")[0]
+    return list(zip(preprocess(text, self.encoder.steps), shares.tolist(), strict=True))
+
+# %% ../nbs/03_scorer.ipynb #38af5965
+@patch
+def many(
+    self: Scorer,
+    texts: Iterable[str],  # a list, a NumPy, pandas or Arrow column, or an iterator of any length
+    batch_size: int = 64,  # texts computed at once
+    progress: bool = False,  # show a progress bar
+) -> Iterator[Score]:  # a score for each text, in the same order
+    "Score many texts in constant memory. Raises `TypeError` naming the text that is not a string."
+    if isinstance(texts, str):
+        raise TypeError("texts is one string; pass a list of texts, or call scorer(text)")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} is below 1")
+    return self._many(texts, batch_size, progress)
+
+
+@patch
+def _many(self: Scorer, texts: Iterable[str], batch_size: int, progress: bool) -> Iterator[Score]:
+    total, done = len(texts) if hasattr(texts, "__len__") else None, 0
+    with Progress(disable=not progress) as bar:
+        task = bar.add_task("scoring", total=total)
+        for window in _windows(texts, 64 * batch_size):
+            for row, text in enumerate(window, done):
+                if not isinstance(text, str):
+                    raise TypeError(f"text {row} is {type(text).__name__}, not a string: {text!r:.80}")
+            yield from self._score_window(window, batch_size)
+            done += len(window)
+            bar.update(task, completed=done)
+
+
+@patch
+def _score_window(self: Scorer, texts: list[str], batch_size: int) -> list[Score]:
+    ids, offsets = self.encoder.flat(texts)
+    lengths = np.diff(offsets)
+    found = [neutral_score(self.classes)] * len(texts)
+    rows = [row for row in np.argsort(lengths, kind="stable").tolist() if lengths[row] and not texts[row].isspace()]
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        parts = [ids[offsets[row] : offsets[row + 1]] for row in batch]
+        padded = pad(np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths[batch])]))
+        for row, score in zip(batch, scores(self._run(padded)), strict=True):
+            found[row] = score
+    return found

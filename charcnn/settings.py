@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['PathsSettings', 'StoreSettings', 'ModelSettings', 'PageSettings', 'LimitsSettings', 'AdminSettings', 'HubSettings',
-           'TrackingSettings', 'Settings', 'SettingsError', 'find_settings', 'load_settings']
+           'TrackingSettings', 'Settings', 'SettingsError', 'refuse_unknown', 'find_settings', 'load_settings']
 
 # %% ../nbs/00_settings.ipynb #3b61df10
 import configparser
 import difflib
 import os
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
@@ -122,10 +122,17 @@ def _convert(text: str, kind: type, where: str, root: Path):
     return text
 
 # %% ../nbs/00_settings.ipynb #78c99ca5
-def _unknown(name: str, known: list[str], where: str) -> SettingsError:
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return SettingsError(f"{where}: unknown {name!r}; {hint}")
+def refuse_unknown(
+    given: Iterable[str],  # names that somebody wrote
+    known: Sequence[str],  # the names there are
+    where: str,  # file or section, for the message
+) -> None:
+    "Raise `SettingsError`, a `ValueError`, for the first unknown name, with the nearest known one."
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise SettingsError(f"{where}: unknown {name!r}; {hint}")
 
 
 def _read_ini(file: Path) -> configparser.ConfigParser:
@@ -164,18 +171,14 @@ def load_settings(
     root = Path(file).resolve().parent if file else Path.cwd()
     ini = _read_ini(Path(file)) if file else configparser.ConfigParser()
     sections = {f.name: f.type for f in fields(Settings)}
-    for name in ini.sections():
-        if name not in sections:
-            raise _unknown(name, list(sections), f"{file}, section")
+    refuse_unknown(ini.sections(), list(sections), f"{file}, section")
     return Settings(**{name: _load_section(name, kind, ini, environ, root, file) for name, kind in sections.items()})
 
 
 def _load_section(name, kind, ini, environ, root, file):
     known = {f.name: f for f in fields(kind)}
     given = dict(ini[name]) if ini.has_section(name) else {}
-    for key in given:
-        if key not in known:
-            raise _unknown(key, list(known), f"{file}, [{name}]")
+    refuse_unknown(given, list(known), f"{file}, [{name}]")
     values = {}
     for key, f in known.items():
         variable = f"CHARCNN_{name}_{key}".upper()

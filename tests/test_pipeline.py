@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from charcnn import Scorer
 
@@ -55,29 +56,24 @@ def test_from_raw_reviews_to_a_model_that_scores(folder):
 
 
 def test_the_bundled_models_run_gives_the_same_weights_when_it_is_made_again(folder):
+    weighted = ("--weight", "phrases=100", "--weight", "neutral=20", "--output", folder / "dataset-phrases")
+    files = (folder / "raw.jsonl", "data/phrases.csv", "data/neutral.csv")
+    charcnn(folder, "dataset", *files, "--max-rows", 500, "--no-progress", *weighted)
     made = []
     for name in ("once", "again"):
         here = folder / name
-        changes = {
-            "dataset": folder / "dataset", "run": here / "first", "folder": here / "model", "teacher.run": here / "teacher",
-            "teacher.fragments": 50, "teacher.states": 16, "options.epochs": 1, "then.run": here / "second",
-            "then.teacher.run": here / "teacher", "then.teacher.fragments": 50,
-            "then.teacher.phrases": "{data/phrases.csv: 1, data/neutral.csv: 1}",
-        }  # fmt: skip
-        sets = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
-        charcnn(
-            folder,
-            "run",
-            "nbs/pipeline/10_train.ipynb",
-            "--config",
-            "configs/runs/bundled.yaml",
-            "--no-progress",
-            *sets,
-        )
+        config = yaml.safe_load((ROOT / "configs/runs/bundled.yaml").read_text())
+        text = yaml.safe_dump(config | {"folder": str(here / "model")}).replace("runs/", f"{here}/")
+        text = text.replace("data/dataset", f"{folder}/dataset").replace("snippets: 200000", "snippets: 50")
+        text = text.replace("hidden_states: 128", "hidden_states: 16").replace("epochs: 8", "epochs: 1")
+        here.mkdir()
+        (here / "bundled.yaml").write_text(text)
+        config = ("--config", here / "bundled.yaml")
+        charcnn(folder, "run", "nbs/pipeline/10_train.ipynb", *config, "--no-progress")
         made.append([(here / "model" / file).read_bytes() for file in ("model.safetensors", "model.onnx")])
     assert made[0] == made[1]
     provenance = json.loads((here / "model" / "config.json").read_text())["provenance"]
-    assert [earlier["run"] for earlier in provenance["earlier"]] == ["first", "teacher"]
+    assert [earlier["run"] for earlier in provenance["earlier"]] == ["teacher", "student"]
 
 
 def test_evaluate_measures_the_exported_model(folder):

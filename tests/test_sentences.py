@@ -219,20 +219,20 @@ def test_first_words_that_say_nothing_yet_stay_neutral(scorer, text):
     assert 0.3 < scorer(text).score < 0.7 and scorer(text).rating in (2, 3, 4)
 
 
-def test_no_sentence_asked_here_was_taught_as_a_phrase():
+def test_no_sentence_asked_here_is_a_training_phrase():
     "Single words and bare ratings may be: there is only one way to say *terrible* or *1 star*."
 
     def plain(text: str) -> str:
         return re.sub(r"[^a-z0-9 ]", "", text.lower())
 
-    def taught(name: str) -> list[str]:
+    def texts(name: str) -> list[str]:
         with open(DATA / name, newline="", encoding="utf-8") as lines:
             return [row["text"].lower() for row in csv.DictReader(lines)]
 
-    phrases = [plain(text) for text in taught("phrases.csv")]
+    phrases = [plain(text) for text in texts("phrases.csv")]
     for text in GOOD + BAD + BETWEEN:
         assert len(text.split()) == 1 or not any(plain(text) in phrase for phrase in phrases), text
     for text, _ in STARS:
         assert len(text.split()) <= 2 or not any(plain(text) in phrase for phrase in phrases), text
-    nothing = set(taught("neutral.csv"))  # with their signs, of which some are nothing else
+    nothing = set(texts("neutral.csv"))  # with their signs, of which some are nothing else
     assert not nothing & {text.lower() for text in NOISE + OPENINGS}

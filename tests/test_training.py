@@ -15,8 +15,9 @@ import pytest
 from datasets import Dataset, DatasetDict
 from safetensors.numpy import load_file
 
-from charcnn.train.model import build_model
-from charcnn.train.training import TrainingOptions, train
+from charcnn.models.registry import build_model
+from charcnn.train.options import TrainingOptions
+from charcnn.train.training import train
 
 TINY = {
     # Batch statistics belong to each process, so the networks that two processes share must do without them.
@@ -32,9 +33,10 @@ import sys
 import torch
 from accelerate import Accelerator
 from datasets import DatasetDict
+from charcnn.models.registry import build_model
 from charcnn.train.batches import BatchOptions
-from charcnn.train.model import build_model
-from charcnn.train.training import TrainingOptions, train
+from charcnn.train.options import TrainingOptions
+from charcnn.train.training import train
 options = TrainingOptions(
     epochs=4, {optimizer}, average=0.9, precision="no", checkpoint_minutes=0.0,
     batches=BatchOptions(batch_characters=300, typos=0.05),
@@ -134,18 +136,26 @@ def test_a_run_takes_bf16_only_where_it_is_fast_and_says_what_it_took(
     assert json.loads((best / "config.json").read_text())["training"]["precision"] == precision
 
 
-@pytest.mark.parametrize("option", ["--states", "--fragments"])
-def test_what_only_a_teacher_can_say_needs_a_teacher(dataset, tmp_path, option):
+def test_two_launched_processes_share_one_run_of_the_command_line(dataset, tmp_path):
+    "The documented command; without cpu=True each process trained alone, and both wrote one folder."
+    (tmp_path / "tiny.yaml").write_text("widths: [16]\ndepths: [0]\nencoder: {max_length: 60}\n")
     command = [
-        sys.executable,
-        "-c",
-        "from charcnn.cli import main; main()",
-        "train",
-        dataset,
-        tmp_path / "run",
-        option,
-        "8",
-    ]
+        sys.executable, "-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/cpu.yaml", "-m", "charcnn",
+        "train", dataset, tmp_path / "run", "--model", tmp_path / "tiny.yaml", "--set", "epochs=2", "--set", "learning_rate=0.02",
+        "--set", "batches.batch_characters=1000", "--no-progress",
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CHARCNN_TRACKING_TRACKER": "none"}
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "run/options.json").read_text())["processes"] == 2
+    assert [epoch["texts"] for epoch in history(tmp_path / "run")] == [250, 500]
+    assert (tmp_path / "run/best/model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("option", ["--hidden-states", "--snippets"])
+def test_what_only_a_teacher_can_say_needs_a_teacher(dataset, tmp_path, option):
+    program = "from charcnn.cli import main; main()"
+    command = [sys.executable, "-c", program, "train", dataset, tmp_path / "run", option, "8"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "name its run with --teacher" in done.stderr
     assert not (tmp_path / "run").exists()

@@ -213,7 +213,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-
+# %% ../../nbs/app/03_api.ipynb #97dd2406
 class Guard:
     "ASGI middleware: limits bodies, closes doors that the page does not need, sets security headers."
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from fastcore.basics import patch
+
 from .brands import Brand
 from .store import Review, ReviewError, ReviewStore, storable
 from ..ratings import Score
@@ -150,30 +152,36 @@ class ReviewService:
             raise ReviewError(f"review: {len(text):,} characters are too many; shorten the text to {limit:,}")
         return storable(text)
 
-    def score(self, text: str, visitor: Visitor) -> Score:
-        "Score a text. Raises `ReviewError` if it is too long, `TooManyRequests` if the visitor asks too often."
-        text = self._text(text)
-        self._scores.take(visitor)
-        return self.scorer(text)
+# %% ../../nbs/app/02_service.ipynb #5e2c52e4
+@patch
+def score(self: ReviewService, text: str, visitor: Visitor) -> Score:
+    "Score a text. Raises `ReviewError` if it is too long, `TooManyRequests` if the visitor asks too often."
+    text = self._text(text)
+    self._scores.take(visitor)
+    return self.scorer(text)
 
-    def explain(self, text: str, visitor: Visitor) -> tuple[Score, list[tuple[str, float]]]:
-        "Score a text and each of its characters (0 if the model cannot); raises what `score` raises."
-        score = self.score(text, visitor)
-        text = storable(text)
-        return score, self.scorer.explain(text) if self.scorer.explains else [(character, 0.0) for character in text]
 
-    def submit(self, brand: str, text: str, rating: int | None, visitor: Visitor) -> Saved:
-        "Score and save a review; without a rating the suggested one stands. Raises `ReviewError` or `TooManyRequests`."
-        company, text = self.brand(brand), self._text(text)
-        if not text.strip():
-            raise ReviewError("review: the text is blank; write a few words")
-        self._reviews.take(visitor)
-        score = self.scorer(text)
-        rating = score.rating if rating is None else rating
-        number = self.store.add(
-            Review(
-                company.name, text, rating, score.rating, score.score, score.label, self.scorer.name,
-                visitor.user_agent, visitor.address,
-            )
-        )  # fmt: skip
-        return Saved(number, rating, score)
+@patch
+def explain(self: ReviewService, text: str, visitor: Visitor) -> tuple[Score, list[tuple[str, float]]]:
+    "Score a text and each of its characters (0 if the model cannot); raises what `score` raises."
+    score = self.score(text, visitor)
+    text = storable(text)
+    return score, self.scorer.explain(text) if self.scorer.explains else [(character, 0.0) for character in text]
+
+
+@patch
+def submit(self: ReviewService, brand: str, text: str, rating: int | None, visitor: Visitor) -> Saved:
+    "Score and save a review; without a rating the suggested one stands. Raises `ReviewError` or `TooManyRequests`."
+    company, text = self.brand(brand), self._text(text)
+    if not text.strip():
+        raise ReviewError("review: the text is blank; write a few words")
+    self._reviews.take(visitor)
+    score = self.scorer(text)
+    rating = score.rating if rating is None else rating
+    number = self.store.add(
+        Review(
+            company.name, text, rating, score.rating, score.score, score.label, self.scorer.name,
+            visitor.user_agent, visitor.address,
+        )
+    )  # fmt: skip
+    return Saved(number, rating, score)

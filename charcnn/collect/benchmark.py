@@ -53,7 +53,7 @@ def page_urls(replica: Replica) -> list[str]:
     ]
     return [f"{replica.url}{path}?page={number}" for path, number in pages]
 
-
+# %% ../../nbs/collect/07_benchmark.ipynb #34149bb2
 def bare_rate(
     replica: Replica,
     folder: Path,  # for the list of addresses
@@ -77,7 +77,7 @@ def crawl_replica(
     (folder / "companies.csv").write_text("company_url\n" + "\n".join(urls) + "\n")
     return collect_reviews(folder / "companies.csv", "replica", folder / "raw", progress=False)
 
-
+# %% ../../nbs/collect/07_benchmark.ipynb #375da06a
 def main(
     reviews: int = 20_000,  # of 200 companies
     many: int = 200_000,  # of 2,000 companies, for the memory

@@ -33,7 +33,7 @@ def _print_crawl(report, folder: Path) -> None:
     if report.unfinished:
         print(f"{report.unfinished:,} companies are unfinished; the same command asks for them again")
 
-
+# %% ../../nbs/collect/08_cli.ipynb #5218b2c1
 @collect.command()
 def companies(
     out: Annotated[Path, typer.Option(help="CSV to write; continued if it is there.")] = Path("data/raw/companies.csv"),
@@ -57,7 +57,7 @@ def companies(
     for url, reason in report.skipped.items():
         print(f"given up: {url} ({reason})")
 
-
+# %% ../../nbs/collect/08_cli.ipynb #f0b9776e
 @collect.command()
 def reviews(
     companies: Annotated[Path, typer.Option(help="CSV with a column company_url.")] = Path("data/raw/companies.csv"),
@@ -99,7 +99,7 @@ def saved(
 
     _print_crawl(read_saved_pages(pages, load_profile(site), out, progress), out)
 
-
+# %% ../../nbs/collect/08_cli.ipynb #29d35b57
 @collect.command()
 def join(
     crawls: Annotated[list[Path], typer.Argument(help="Folders of crawls, e.g. of all shards.")],
@@ -113,7 +113,7 @@ def join(
 
     print(f"{write_parquet(crawls, out):,} reviews written to {out}")
 
-
+# %% ../../nbs/collect/08_cli.ipynb #7467c88b
 def replica(
     companies: Annotated[int, typer.Option(help="How many companies.")] = 20,
     reviews: Annotated[int, typer.Option(help="How many reviews; any number.")] = 400,

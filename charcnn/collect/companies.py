@@ -45,7 +45,7 @@ _FLAGS = [
     "--window-size=1200,1600",
 ]
 
-
+# %% ../../nbs/collect/03_companies.ipynb #b1855345
 @contextmanager
 def open_browser(
     politeness: Politeness,  # user agent and time to wait for a page
@@ -80,7 +80,7 @@ def open_browser(
 class PageRefused(RuntimeError):
     "A page that robots.txt closes, or that a wall stands before."
 
-
+# %% ../../nbs/collect/03_companies.ipynb #caf88770
 class Visitor:
     "Opens pages as politely as the profile asks for."
 
@@ -194,7 +194,7 @@ class CompanyReport:
 def _label(url: str) -> str:
     return urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1]
 
-
+# %% ../../nbs/collect/03_companies.ipynb #3e209a2e
 class _Walk:
     def __init__(self, profile: SiteProfile, known: CompanyFile, progress: bool):
         self.profile, self.known, self.progress, self.report = profile, known, progress, CompanyReport()
@@ -238,7 +238,7 @@ class _Walk:
                 bar.set_postfix(companies=len(self.known.rows))
             url = self.known.pages[url]
 
-
+# %% ../../nbs/collect/03_companies.ipynb #36648b48
 def collect_companies(
     profile: SiteProfile,
     file: str | Path,  # CSV with category, sub_category, company_url, company; continued if it is there

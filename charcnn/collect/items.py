@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from fastcore.basics import patch
 from filelock import FileLock, Timeout
 
 # %% ../../nbs/collect/04_items.ipynb #339a455b
@@ -32,7 +33,7 @@ class RawReview:
     published_at: str | None
     collected_at: str  # UTC
 
-
+# %% ../../nbs/collect/04_items.ipynb #e0763b36
 def check_review(
     raw: dict[str, Any],  # values as the page has them
 ) -> tuple[RawReview | None, str]:  # the review, or None and the reason why it is rejected
@@ -71,7 +72,7 @@ def read_lines(
         return []
     return [json.loads(line) for line in file.read_bytes().split(b"\n")[:-1]]
 
-
+# %% ../../nbs/collect/04_items.ipynb #3e98d9a2
 class ReviewFiles:
     "The output of a crawl, continued if it is there."
 
@@ -109,42 +110,6 @@ class ReviewFiles:
                 lines.truncate(whole)
         return open(file, "a", buffering=1, encoding="utf-8")  # a line is handed to the system as soon as it is whole
 
-    def add(self, raw: dict[str, Any], company_url: str) -> str:  # reviews, rejected or duplicates: where it went
-        "Write a review, unless it is there already."
-        review, reason = check_review(raw)
-        key = raw.get("review_id") or json.dumps(raw, sort_keys=True)[:500]
-        ids = self.ids.setdefault(company_url, set())
-        kind = "duplicates" if key in ids else "reviews" if review else "rejected"
-        if kind == "reviews":
-            self._write("reviews", vars(review) | {"company_url": company_url})
-        elif kind == "rejected":
-            kept = {name: raw.get(name) for name in ("review_id", "rating", "url")}
-            self._write("rejected", kept | {"company_url": company_url, "reason": reason, "key": key})
-        ids.add(key)
-        self.counts[kind] += 1
-        self._handled(company_url, 1)
-        return kind
-
-    def end(self, company_url: str, status: str, items: int = 0, **more: Any) -> None:
-        "Note how a company ended, as soon as all its items have been written."
-        self._handled(company_url, 0)[1:] = [
-            items,
-            {"company_url": company_url, "status": status, "items": items} | more,
-        ]
-        self._handled(company_url, 0)
-
-    def _handled(self, company_url: str, more: int) -> list:
-        state = self.pending.setdefault(company_url, [0, None, None])
-        state[0] += more
-        if state[1] is not None and state[0] >= state[1]:
-            self._write("companies", state[2])
-            self.ids.pop(company_url, None)
-            del self.pending[company_url]
-        return state
-
-    def _write(self, name: str, row: dict) -> None:
-        self.open[name].write(json.dumps(row, ensure_ascii=True) + "\n")  # ASCII: whatever a page holds can be written
-
     def close(self) -> None:
         for file in self.open.values():
             file.close()
@@ -155,6 +120,52 @@ class ReviewFiles:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+# %% ../../nbs/collect/04_items.ipynb #f1d5cc97
+@patch
+def add(
+    self: ReviewFiles, raw: dict[str, Any], company_url: str
+) -> str:  # reviews, rejected or duplicates: where it went
+    "Write a review, unless it is there already."
+    review, reason = check_review(raw)
+    key = raw.get("review_id") or json.dumps(raw, sort_keys=True)[:500]
+    ids = self.ids.setdefault(company_url, set())
+    kind = "duplicates" if key in ids else "reviews" if review else "rejected"
+    if kind == "reviews":
+        self._write("reviews", vars(review) | {"company_url": company_url})
+    elif kind == "rejected":
+        kept = {name: raw.get(name) for name in ("review_id", "rating", "url")}
+        self._write("rejected", kept | {"company_url": company_url, "reason": reason, "key": key})
+    ids.add(key)
+    self.counts[kind] += 1
+    self._handled(company_url, 1)
+    return kind
+
+
+@patch
+def end(self: ReviewFiles, company_url: str, status: str, items: int = 0, **more: Any) -> None:
+    "Note how a company ended, as soon as all its items have been written."
+    self._handled(company_url, 0)[1:] = [
+        items,
+        {"company_url": company_url, "status": status, "items": items} | more,
+    ]
+    self._handled(company_url, 0)
+
+
+@patch
+def _handled(self: ReviewFiles, company_url: str, more: int) -> list:
+    state = self.pending.setdefault(company_url, [0, None, None])
+    state[0] += more
+    if state[1] is not None and state[0] >= state[1]:
+        self._write("companies", state[2])
+        self.ids.pop(company_url, None)
+        del self.pending[company_url]
+    return state
+
+
+@patch
+def _write(self: ReviewFiles, name: str, row: dict) -> None:
+    self.open[name].write(json.dumps(row, ensure_ascii=True) + "\n")  # ASCII: whatever a page holds can be written
 
 # %% ../../nbs/collect/04_items.ipynb #da7a5dde
 _TYPES = (

@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
+from fastcore.basics import patch
+
 from .texts import disfigured, foreign_review, made_up_review
 
 # %% ../../nbs/collect/02_replica.ipynb #69ded9aa
@@ -53,7 +55,7 @@ class ReplicaOptions:
         if self.layout not in ("next", "2019", "microdata"):
             raise ValueError(f"layout={self.layout!r} is not one of next, 2019, microdata")
 
-
+# %% ../../nbs/collect/02_replica.ipynb #1ff2946e
 def with_every_trouble(
     options: ReplicaOptions,
 ) -> ReplicaOptions:
@@ -68,7 +70,7 @@ PAGE_SIZE, LISTING_SIZE = 20, 10
 _NAMES = "Amber Birch Cedar Dune Ember Fjord Grove Harbour Iris Juniper Kestrel Linden Maple North Ocean Pine Quarry River Stone Tide".split()
 _TRADES = "Books Bikes Coffee Energy Flowers Furniture Insurance Kitchens Mobile Parcels Pets Phones Shoes Tickets Travel".split()
 
-
+# %% ../../nbs/collect/02_replica.ipynb #9107cb09
 class Site:
     "The content of a replica, computed when asked for."
 
@@ -95,30 +97,6 @@ class Site:
             None if self.chance("blocked", company) >= self.options.blocked else "captcha" if company % 2 else "blocked"
         )
 
-    def review_count(self, company: int) -> int:
-        o, pair = self.options, company - company % 2
-        share = [o.reviews * (i + 1) // o.companies - o.reviews * i // o.companies for i in (pair, pair + 1)]
-        if pair + 1 == o.companies:
-            return share[0]
-        moved = int(min(share) * 0.9 * self.chance("size", pair))  # some companies have many reviews, some few
-        return share[0] + moved if company == pair else share[1] - moved
-
-    def review(self, company: int, number: int) -> dict:
-        o, key = self.options, f"{self.options.seed}/{company}/{number}"
-        rating = 1 + sum(self.chance("rating", key) >= edge for edge in (0.18, 0.26, 0.35, 0.5))
-        language, text = "en", made_up_review(key, rating)
-        if self.chance("foreign", key) < o.foreign:
-            language, text = foreign_review(key, rating)
-        if self.chance("odd", key) < o.odd:
-            text = disfigured(key, text)
-        if self.chance("empty", key) < o.empty:
-            text = None
-        day = int(self.chance("day", key) * 1400)
-        return {
-            "id": hashlib.blake2b(key.encode(), digest_size=12).hexdigest(), "rating": rating, "text": text, "title": text and text[:30],
-            "language": language, "dates": {"publishedDate": f"20{22 + day // 350}-{1 + day % 12:02}-{1 + day % 28:02}T12:00:00.000Z"},
-        }  # fmt: skip
-
     def page_count(self, company: int) -> int:
         return max(1, -(-self.review_count(company) // PAGE_SIZE))
 
@@ -138,6 +116,34 @@ class Site:
             if company % 10 == 9 and len(paths) > 1:  # some companies are in two sub-categories
                 listings[paths[(company + 1) % len(paths)]].append(company)
         return listings
+
+# %% ../../nbs/collect/02_replica.ipynb #3840d134
+@patch
+def review_count(self: Site, company: int) -> int:
+    o, pair = self.options, company - company % 2
+    share = [o.reviews * (i + 1) // o.companies - o.reviews * i // o.companies for i in (pair, pair + 1)]
+    if pair + 1 == o.companies:
+        return share[0]
+    moved = int(min(share) * 0.9 * self.chance("size", pair))  # some companies have many reviews, some few
+    return share[0] + moved if company == pair else share[1] - moved
+
+
+@patch
+def review(self: Site, company: int, number: int) -> dict:
+    o, key = self.options, f"{self.options.seed}/{company}/{number}"
+    rating = 1 + sum(self.chance("rating", key) >= edge for edge in (0.18, 0.26, 0.35, 0.5))
+    language, text = "en", made_up_review(key, rating)
+    if self.chance("foreign", key) < o.foreign:
+        language, text = foreign_review(key, rating)
+    if self.chance("odd", key) < o.odd:
+        text = disfigured(key, text)
+    if self.chance("empty", key) < o.empty:
+        text = None
+    day = int(self.chance("day", key) * 1400)
+    return {
+        "id": hashlib.blake2b(key.encode(), digest_size=12).hexdigest(), "rating": rating, "text": text, "title": text and text[:30],
+        "language": language, "dates": {"publishedDate": f"20{22 + day // 350}-{1 + day % 12:02}-{1 + day % 28:02}T12:00:00.000Z"},
+    }  # fmt: skip
 
 # %% ../../nbs/collect/02_replica.ipynb #7a432639
 def expected_reviews(
@@ -220,7 +226,7 @@ def start_page(site: Site) -> str:
         _links(kind, [(f"/categories/category-{c}", f"Category {c}") for c in range(site.options.categories)]),
     )
 
-
+# %% ../../nbs/collect/02_replica.ipynb #2bd8bc87
 def category_page(site: Site, path: str) -> str | None:
     "The sub-categories of a category."
     found = [listing for listing in site.listings if listing.startswith(f"{path}/")]
@@ -286,7 +292,7 @@ def _next_markup(name, website, logo, reviews, more) -> str:
     ]
     return "".join(parts) + (f'<a href="{more}">Next page</a>' if more else "")
 
-
+# %% ../../nbs/collect/02_replica.ipynb #fee91a44
 def _markup_2019(name, website, logo, reviews, more) -> str:
     parts = [
         f'<article class="review" id="{r["id"]}"><div class="star-rating star-rating-{r["rating"]}"><img alt="{r["rating"]} stars" src="{logo}"></div>'
@@ -317,7 +323,7 @@ def _microdata(name, website, logo, reviews, more) -> str:
 ROBOTS = "User-agent: *\nDisallow: /users/\nDisallow: /review/closed-\nDisallow: /*?sort=\n"
 _CAPTCHA = '<form id="captcha"><p>Are you a robot?</p></form>'
 
-
+# %% ../../nbs/collect/02_replica.ipynb #e84f937c
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     site: Site
@@ -378,7 +384,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-
+# %% ../../nbs/collect/02_replica.ipynb #a55a5194
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64

@@ -67,7 +67,7 @@ process.crawl(spider.ReviewSpider, **json.loads(sys.argv[1]))
 process.start()
 """
 
-
+# %% ../../nbs/collect/06_reviews.ipynb #6b6fbca1
 def collect_reviews(
     companies: str | Path,  # CSV with a column `company_url`
     site: str | Path,  # a site profile: name or file

@@ -27,7 +27,7 @@ class _Strict(BaseModel):
 
 _compiled = functools.lru_cache(maxsize=None)(jmespath.compile)
 
-
+# %% ../../nbs/collect/00_sites.ipynb #e912aa0c
 class Rule(_Strict):
     "Where a value is: one of `css`, `xpath`, `json`, or a constant `value`."
 
@@ -100,7 +100,7 @@ class Listings(_Strict):
     company: Rule  # its name, in a card
     next_page: Rule  # the link to the next page of a listing
 
-
+# %% ../../nbs/collect/00_sites.ipynb #500de44a
 class Reviews(_Strict):
     "Where the reviews of a company are, on its page."
 
@@ -139,7 +139,7 @@ class Walls(_Strict):
     captcha: list[str] = []  # CSS selectors of a captcha
     statuses: list[int] = [401, 403, 451]  # answers that mean no
 
-
+# %% ../../nbs/collect/00_sites.ipynb #e6f1036e
 class Politeness(_Strict):
     "How a site is asked. The person who runs the crawl is responsible for changing it."
 
@@ -204,7 +204,7 @@ def _explain(error: ValidationError) -> str:
         f", not {given!r:.80}" if not isinstance(given, dict) else ""
     )
 
-
+# %% ../../nbs/collect/00_sites.ipynb #97401b07
 def load_profile(
     site: str | Path,  # a file, or the name of a profile in `configs/sites/`
     **politeness,  # values of `Politeness` that win over the file
@@ -241,7 +241,7 @@ def document_of(
     except ValueError:
         return None
 
-
+# %% ../../nbs/collect/00_sites.ipynb #8167174a
 def read_reviews(
     profile: SiteProfile,
     page: Selector,  # a page of a company's reviews
@@ -265,7 +265,7 @@ def read_reviews(
         found[-1]["language"] = found[-1]["language"] or profile.language or None
     return found
 
-
+# %% ../../nbs/collect/00_sites.ipynb #9ec0676e
 def next_url(
     profile: SiteProfile,
     page: Selector,  # a page of a company's reviews

@@ -34,6 +34,7 @@ from .items import ReviewFiles
 from .sites import SiteProfile, load_profile, next_url, read_reviews, wall_of
 
 logger = logging.getLogger(__name__)
+from fastcore.basics import patch
 
 # %% ../../nbs/collect/05_spider.ipynb #b8b31efa
 def read_companies(
@@ -99,7 +100,7 @@ class SilentItems(LogFormatter):
     def item_error(self, item, exception, response, spider=None):
         return {"level": 40, "msg": "an item could not be written: %(what)r", "args": {"what": exception}}
 
-
+# %% ../../nbs/collect/05_spider.ipynb #8246e686
 class ProgressLines:
     "Says on standard output, once a second, how far the crawl has come: a line of JSON for who started it."
 
@@ -151,7 +152,7 @@ def retry_after(
 class CrawlStopped(Exception):
     "A request that was not sent because the crawl ends."
 
-
+# %% ../../nbs/collect/05_spider.ipynb #063de740
 class RetryAfterMiddleware:
     "Sends nothing until the time is over that the site asked for with `Retry-After`."
 
@@ -245,35 +246,39 @@ class ReviewSpider(scrapy.Spider):
             url, self.parse, errback=self.failed, cb_kwargs=known, dont_filter=True, priority=1 if items else 0
         )
 
-    def parse(self, response, company_url: str, items: int) -> Iterator[Any]:
-        page = getattr(response, "selector", None)  # an image or a PDF has none
-        wall = wall_of(self.profile, page, response.url, response.status) if page is not None else "unreadable"
-        if wall is None and response.status in (404, 410):
-            wall = "gone"
-        reviews = None if wall else read_reviews(self.profile, page, response.url)
-        if reviews is None:
-            yield {
-                "company_url": company_url,
-                "status": wall or "unreadable",
-                "items": items,
-                "http_status": response.status,
-            }
-            return
-        for raw in reviews:
-            yield {"raw": raw, "company_url": company_url}
-        items += len(reviews)
-        following = next_url(self.profile, page, response.url)
-        if following and following != response.url:
-            yield self.request(following, company_url, items)
-        else:
-            yield {"company_url": company_url, "status": "done", "items": items, "http_status": response.status}
+# %% ../../nbs/collect/05_spider.ipynb #92eda60d
+@patch
+def parse(self: ReviewSpider, response, company_url: str, items: int) -> Iterator[Any]:
+    page = getattr(response, "selector", None)  # an image or a PDF has none
+    wall = wall_of(self.profile, page, response.url, response.status) if page is not None else "unreadable"
+    if wall is None and response.status in (404, 410):
+        wall = "gone"
+    reviews = None if wall else read_reviews(self.profile, page, response.url)
+    if reviews is None:
+        yield {
+            "company_url": company_url,
+            "status": wall or "unreadable",
+            "items": items,
+            "http_status": response.status,
+        }
+        return
+    for raw in reviews:
+        yield {"raw": raw, "company_url": company_url}
+    items += len(reviews)
+    following = next_url(self.profile, page, response.url)
+    if following and following != response.url:
+        yield self.request(following, company_url, items)
+    else:
+        yield {"company_url": company_url, "status": "done", "items": items, "http_status": response.status}
 
-    def failed(self, failure) -> Iterator[dict]:
-        request, status, http_status = failure.request, "failed", None
-        if failure.check(HttpError):
-            http_status = failure.value.response.status
-        elif failure.check(IgnoreRequest):
-            # A redirect to the login page is closed by robots.txt as well; the wall is what matters.
-            status = "login" if any(part in request.url for part in self.profile.walls.login) else "robots"
-        known = {"company_url": request.cb_kwargs["company_url"], "items": request.cb_kwargs["items"]}
-        yield known | {"status": status, "http_status": http_status, "reason": type(failure.value).__name__}
+
+@patch
+def failed(self: ReviewSpider, failure) -> Iterator[dict]:
+    request, status, http_status = failure.request, "failed", None
+    if failure.check(HttpError):
+        http_status = failure.value.response.status
+    elif failure.check(IgnoreRequest):
+        # A redirect to the login page is closed by robots.txt as well; the wall is what matters.
+        status = "login" if any(part in request.url for part in self.profile.walls.login) else "robots"
+    known = {"company_url": request.cb_kwargs["company_url"], "items": request.cb_kwargs["items"]}
+    yield known | {"status": status, "http_status": http_status, "reason": type(failure.value).__name__}

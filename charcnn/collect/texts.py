@@ -51,7 +51,7 @@ MARKUP = (
     "{{{{ {} }}}}",
 )
 
-
+# %% ../../nbs/collect/01_texts.ipynb #7a75e851
 def _sentence(chance: random.Random, rating: int) -> str:
     praises = chance.random() < PRAISE[rating]
     words = MIDDLING if chance.random() < (0.45 if rating == 3 else 0.08) else GOOD if praises else BAD
@@ -91,7 +91,7 @@ def made_up_review(
         text = _mistyped(chance, text)
     return text.upper() if chance.random() < 0.02 else text.lower() if chance.random() < 0.1 else text
 
-
+# %% ../../nbs/collect/01_texts.ipynb #4e78a565
 def foreign_review(
     seed: str,  # which review
     rating: int,  # 1-5

@@ -47,7 +47,7 @@ def push(
         raise ValueError(f"{repository} was not pushed: {reason}") from e
     return str(url)
 
-
+# %% ../../nbs/export/04_hub.ipynb #a1edc666
 def _push_dataset(api: HfApi, folder: Path, repository: str) -> None:
     parts = DatasetDict.load_from_disk(str(folder))
     with tempfile.TemporaryDirectory() as work:

@@ -4,32 +4,39 @@
 
 # %% auto #0
 __all__ = ['measures', 'fit_and_measure', 'measure_exported', 'training_speed', 'speeds', 'train_and_measure', 'hub_splits',
-           'class_error', 'robustness', 'predicted_labels', 'sources', 'gains', 'prefixes', 'Results']
+           'class_error', 'robustness', 'predicted_labels', 'sources', 'gains', 'prefixes', 'Results', 'train_without']
 
 # %% ../../nbs/research/02_protocol.ipynb #052f0a72
+import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from datasets import Dataset, DatasetDict, load_dataset
+from fastcore.basics import patch
 from scipy.stats import bootstrap
 from sklearn.metrics import f1_score
 
+from .. import __version__
+from ..models.base import ReviewModel
+from ..models.registry import build_model, load_model
 from ..ratings import LABELS, label_of_rating, label_probabilities
-from .disturbances import DISTURBANCES
-from .peers import Peer, Trained
-from ..train.batches import TeacherStates, targets_of
+from .baselines import Classifier, Trained
+from .corruptions import CORRUPTIONS
 from ..train.benchmark import training_rate
+from ..train.encode import HiddenStates, targets_of
 from ..train.evaluation import balanced_rows, evaluate
-from ..train.model import ReviewModel, build_model, load_model
-from ..train.training import build_options, train
+from ..train.options import build_options
+from ..train.stages import load_splits, train_stage
+from ..train.training import train
 
 # %% ../../nbs/research/02_protocol.ipynb #78fccde2
 def measures(
-    probabilities: np.ndarray,  # `[texts, classes]`, on even labels
+    probabilities: np.ndarray,  # `[texts, classes]`, class-balanced
     ratings: np.ndarray,  # 1-5, `[texts]`
 ) -> dict[str, float]:
     "Measure one model: macro-F1 and F1 of each label, accuracy, error in stars, calibration; labels balanced, and as they come."
@@ -44,41 +51,41 @@ def measures(
     }
     return {name: round(value, 4) for name, value in row.items()}
 
-
+# %% ../../nbs/research/02_protocol.ipynb #0f0fcdf4
 def fit_and_measure(
-    peer: Peer,
+    baseline: Classifier,
     train: Dataset,
     validation: Dataset,
 ) -> dict[str, float | str]:
-    "Fit a peer and measure it; the speeds are texts per second of this machine."
+    "Fit a baseline and measure it; the speeds are texts per second of this machine."
     start = time.perf_counter()
-    peer.fit(train["text"], np.array(train["rating"]))
+    baseline.fit(train["text"], np.array(train["rating"]))
     fitted = time.perf_counter()
-    probabilities = peer.probabilities(validation["text"])
+    probabilities = baseline.probabilities(validation["text"])
     done = time.perf_counter()
-    row = {"model": peer.name} | measures(probabilities, np.array(validation["rating"]))
+    row = {"model": baseline.name} | measures(probabilities, np.array(validation["rating"]))
     return row | {
-        "parameters": peer.parameters, "megabytes": round(peer.megabytes, 1), "rows": len(train),
+        "parameters": baseline.parameters, "megabytes": round(baseline.megabytes, 1), "rows": len(train),
         "train_texts_per_s": round(len(train) / (fitted - start)), "score_texts_per_s": round(len(validation) / (done - fitted)),
     }  # fmt: skip
 
 
 def measure_exported(
-    peer: Peer,  # that needs no fitting
+    baseline: Classifier,  # that needs no fitting
     validation: Dataset,
 ) -> dict[str, float | str]:
     "Measure a model that has been trained before."
     start = time.perf_counter()
-    probabilities = peer.probabilities(validation["text"])
+    probabilities = baseline.probabilities(validation["text"])
     rate = len(validation) / (time.perf_counter() - start)
-    row = {"model": peer.name} | measures(probabilities, np.array(validation["rating"]))
+    row = {"model": baseline.name} | measures(probabilities, np.array(validation["rating"]))
     return row | {
-        "parameters": peer.parameters,
-        "megabytes": round(peer.megabytes, 1),
+        "parameters": baseline.parameters,
+        "megabytes": round(baseline.megabytes, 1),
         "score_texts_per_s": round(rate),
     }
 
-
+# %% ../../nbs/research/02_protocol.ipynb #6b5a11b4
 def training_speed(
     run: str | Path,  # folder of a run
 ) -> dict[str, int]:  # `epochs`, and texts per second without the time of validation
@@ -90,44 +97,45 @@ def training_speed(
 
 
 def speeds(
-    peers: Sequence[Callable[[], Peer]],  # each makes a peer, which is fitted here
+    baselines: Sequence[Callable[[], Classifier]],  # each makes a baseline, which is fitted here
     networks: dict[str, tuple[str | Path | dict, dict]],  # names: a model config and options of training
     train: Dataset,  # a few thousand reviews
     validation: Dataset,
-    exported: Sequence[Peer] = (),  # networks as they are shipped; the faster way to score one counts
+    exported: Sequence[Classifier] = (),  # networks as they are shipped; the faster way to score one counts
     times: int = 2,  # how often all is timed; the fastest counts
-) -> list[dict[str, str | float]]:  # texts per second of a peer's whole fit, of a network's epoch, and of scoring
+) -> list[dict[str, str | float]]:  # texts per second of a baseline's whole fit, of a network's epoch, and of scoring
     "Time one model after the other at training and at scoring, on the same reviews."
     rows = []
     for _ in range(times):
-        rows += [fit_and_measure(make(), train, validation) for make in peers]
+        rows += [fit_and_measure(make(), train, validation) for make in baselines]
         for name, (config, options) in networks.items():
             model, chosen = build_model(config), build_options({**options, "epochs": 1})
             rate = round(training_rate(model, train["text"], chosen))
             rows.append(measure_exported(Trained(model.eval(), name), validation) | {"train_texts_per_s": rate})
-        rows += [measure_exported(peer, validation) for peer in exported]
+        rows += [measure_exported(baseline, validation) for baseline in exported]
     table = pd.DataFrame(rows).groupby("model", sort=False).max().reset_index()
     return table[["model", "train_texts_per_s", "score_texts_per_s"]].to_dict("records")
 
-
+# %% ../../nbs/research/02_protocol.ipynb #f5f7c6d7
 def train_and_measure(
     name: str,  # of the row
     dataset: DatasetDict,
-    model: dict
-    | ReviewModel,  # arguments of the architecture, see configs/models/; or a network that has learnt something
-    options: dict,  # of training, see `charcnn.train.training`
+    model: dict | ReviewModel,  # arguments of the architecture, see configs/models/; or a network
+    options: dict,  # of training, see `charcnn.train.options`
     folder: str | Path,  # of the run
-    teacher: np.ndarray | None = None,  # logits of a larger model for the rows of `train`
-    states: TeacherStates | None = None,  # what a transformer makes of each piece of the rows of `train`
+    teacher_logits: np.ndarray | None = None,  # for the rows of `train`
+    hidden_states: HiddenStates | None = None,  # a teacher's, for the rows of `train`
     progress: bool = True,  # show a progress bar
-) -> tuple[dict[str, float | str], Peer]:  # the row, and the trained model
+) -> tuple[dict[str, float | str], Classifier]:  # the row, and the trained model
     "Train a network and measure it; macro-F1 with 10 % of the characters mistyped, and of the first 20, is measured too."
     chosen = build_options(options)
     network = build_model(model, seed=chosen.seed) if isinstance(model, dict) else model
-    best = train(dataset, network, folder, chosen, teacher=teacher, states=states, progress=progress)
+    best = train(
+        dataset, network, folder, chosen, teacher_logits=teacher_logits, hidden_states=hidden_states, progress=progress
+    )
     trained = Trained(load_model(best), name)
     row = measure_exported(trained, dataset["validation"])
-    mistyped = robustness(trained, dataset["validation"], {"typos 10 %": DISTURBANCES["typos 10 %"]})[0]["macro_f1"]
+    mistyped = robustness(trained, dataset["validation"], {"typos 10 %": CORRUPTIONS["typos 10 %"]})[0]["macro_f1"]
     typed = prefixes(trained, dataset["validation"], [20])
     return row | {
         "macro_f1_typos": mistyped,
@@ -170,25 +178,25 @@ def class_error(
 
 # %% ../../nbs/research/02_protocol.ipynb #17b79132
 def robustness(
-    peer: Peer,  # fitted
+    baseline: Classifier,  # fitted
     validation: Dataset,
-    disturbances: dict[str, Callable[[Sequence[str]], list[str]]] | None = None,  # by default all of them
-) -> list[dict[str, float | str]]:  # a row for each disturbance
-    "Measure macro-F1 on even labels under each disturbance."
+    corruptions: dict[str, Callable[[Sequence[str]], list[str]]] | None = None,  # by default all of them
+) -> list[dict[str, float | str]]:  # a row for each corruption
+    "Measure macro-F1 class-balanced under each corruption."
     rows, ratings = [], np.array(validation["rating"])
-    for name, disturb in (disturbances or DISTURBANCES).items():
-        found = evaluate(peer.probabilities(disturb(validation["text"])), ratings, balanced=True)
-        rows.append({"model": peer.name, "disturbance": name, "macro_f1": round(found["macro_f1"], 4)})
+    for name, corrupt in (corruptions or CORRUPTIONS).items():
+        found = evaluate(baseline.probabilities(corrupt(validation["text"])), ratings, balanced=True)
+        rows.append({"model": baseline.name, "corruption": name, "macro_f1": round(found["macro_f1"], 4)})
     return rows
 
 
 def predicted_labels(
-    peer: Peer,  # fitted
+    baseline: Classifier,  # fitted
     validation: Dataset,
 ) -> dict[str, str]:  # `model`, and its `labels`: for each review the first letter of bad, average or good
     "Write down which label a model predicts for each review, so that it can be compared with others without being fitted again."
-    found = label_probabilities(peer.probabilities(validation["text"])).argmax(1)
-    return {"model": peer.name, "labels": "".join(LABELS[label][0] for label in found)}
+    found = label_probabilities(baseline.probabilities(validation["text"])).argmax(1)
+    return {"model": baseline.name, "labels": "".join(LABELS[label][0] for label in found)}
 
 
 def _truth_and_labels(validation: Dataset, *models: dict[str, str]) -> list[np.ndarray]:
@@ -206,33 +214,33 @@ def _macro_f1(truth: np.ndarray, said: np.ndarray) -> float:
     rows = balanced_rows(truth)
     return f1_score(truth[rows], said[rows], labels=np.unique(truth), average="macro")  # as `evaluate`
 
-
+# %% ../../nbs/research/02_protocol.ipynb #a05d5961
 def sources(
-    peer: dict[str, str],  # from `predicted_labels`
+    baseline: dict[str, str],  # from `predicted_labels`
     validation: Dataset,  # with a column `source`
 ) -> list[dict[str, float | str]]:  # a row for each source, the largest first
-    "Measure macro-F1 on even labels within each source. Raises `ValueError` for predictions of other reviews."
-    truth, said = _truth_and_labels(validation, peer)
+    "Measure macro-F1 class-balanced within each source. Raises `ValueError` for predictions of other reviews."
+    truth, said = _truth_and_labels(validation, baseline)
     names, rows = np.array(validation["source"]), []
     for source, reviews in pd.Series(names).value_counts().items():
         found = round(_macro_f1(truth[names == source], said[names == source]), 4)
-        rows.append({"model": peer["model"], "source": str(source), "reviews": int(reviews), "macro_f1": found})
+        rows.append({"model": baseline["model"], "source": str(source), "reviews": int(reviews), "macro_f1": found})
     return rows
 
-
+# %% ../../nbs/research/02_protocol.ipynb #21d0ae43
 def gains(
-    peer: dict[str, str],  # from `predicted_labels`
+    baseline: dict[str, str],  # from `predicted_labels`
     other: dict[str, str],  # likewise, of the same reviews
     validation: Dataset,  # with a column `source`
     sources: Sequence[str] = (),  # which ones; empty: all together, and each, the largest first
     resamples: int = 1000,  # how often the reviews are drawn anew
     seed: int = 0,
 ) -> list[dict[str, float | str]]:  # a row for each source; `low` to `high` holds 95 %
-    """Measure what one model has above another in macro-F1 on even labels, and between which bounds chance in the reviews leaves it.
+    """Measure what one model has above another in macro-F1 class-balanced, and between which bounds chance in the reviews leaves it.
 
     Raises `ValueError` for predictions of other reviews.
     """
-    drawn_from, names = _truth_and_labels(validation, peer, other), np.array(validation["source"])
+    drawn_from, names = _truth_and_labels(validation, baseline, other), np.array(validation["source"])
 
     def gain(truth, first, second):
         return _macro_f1(truth, first) - _macro_f1(truth, second)
@@ -246,12 +254,12 @@ def gains(
         row = {"gain": gain(*drawn), "low": chance.confidence_interval.low, "high": chance.confidence_interval.high}
         row = {name: round(float(value), 4) for name, value in row.items()}
         row = {"source": str(source), "reviews": len(drawn[0])} | row
-        rows.append({"model": peer["model"], "above": other["model"]} | row)
+        rows.append({"model": baseline["model"], "above": other["model"]} | row)
     return rows
 
-
+# %% ../../nbs/research/02_protocol.ipynb #9646014a
 def prefixes(
-    peer: Peer,  # fitted
+    baseline: Classifier,  # fitted
     validation: Dataset,
     lengths: Sequence[int] = (10, 20, 40, 80, 160, 320),  # characters
 ) -> list[dict[str, float | str]]:  # a row for each length
@@ -262,11 +270,11 @@ def prefixes(
         chosen = longer > length
         if chosen.any():
             found = evaluate(
-                peer.probabilities([text[:length] for text in texts[chosen]]), ratings[chosen], balanced=True
+                baseline.probabilities([text[:length] for text in texts[chosen]]), ratings[chosen], balanced=True
             )
             rows.append(
                 {
-                    "model": peer.name,
+                    "model": baseline.name,
                     "characters": length,
                     "texts": int(chosen.sum()),
                     "macro_f1": round(found["macro_f1"], 4),
@@ -276,32 +284,93 @@ def prefixes(
 
 # %% ../../nbs/research/02_protocol.ipynb #9c1a672a
 class Results:
-    "A CSV file with a row for each thing measured; what is there is not measured again."
+    "A CSV file with a row for each thing measured with the same inputs; what is there is not measured again."
 
     def __init__(
         self,
         file: str | Path,  # .csv
         keys: Sequence[str],  # columns that say what was measured
+        data: str,  # fingerprint of the dataset
+        options: Any = "",  # what else the result depends on, in plain values
+        code: str = __version__,  # version of the code
     ):
         "Raises `ValueError` if the file has other columns."
         self.file, self.keys = Path(file), list(keys)
-        self.table = pd.read_csv(self.file) if self.file.is_file() else pd.DataFrame(columns=self.keys)
-        if not set(self.keys) <= set(self.table.columns):
+        digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        self.inputs = {"data": data[:12], "options": digest if options else "", "code": code}
+        inputs = dict.fromkeys(self.inputs, str)  # a digest may look like a number
+        self.recorded = (
+            pd.read_csv(self.file, dtype=inputs, keep_default_na=True) if self.file.is_file() else pd.DataFrame()
+        )
+        known = [*self.keys, *self.inputs]
+        if len(self.recorded.columns) and not set(known) <= set(self.recorded.columns):
             raise ValueError(
-                f"{self.file} has the columns {', '.join(self.table.columns)}, not {', '.join(self.keys)}; name another file"
+                f"{self.file} has the columns {', '.join(self.recorded.columns)}, not {', '.join(known)}; name another file"
             )
+        for name in self.inputs if len(self.recorded.columns) else ():
+            self.recorded[name] = self.recorded[name].fillna("")
 
-    def __contains__(self, key: tuple) -> bool:
-        return bool((self.table[self.keys].astype(str) == [str(part) for part in key]).all(axis=1).any())
+    @property
+    def table(self) -> pd.DataFrame:
+        "The rows that were measured with these inputs; other rows of the file are `recorded` only."
+        if self.recorded.empty:
+            return pd.DataFrame(columns=self.keys)
+        same = (self.recorded[list(self.inputs)] == list(self.inputs.values())).all(axis=1)
+        return self.recorded[same].drop(columns=list(self.inputs)).reset_index(drop=True)
 
-    def add(
-        self,
-        rows: list[dict],
-    ) -> None:
-        "Append rows and write the file; a row for what was measured before takes its place."
-        table = pd.concat([self.table, pd.DataFrame(rows)]) if len(self.table) else pd.DataFrame(rows)
-        self.table = table.drop_duplicates(self.keys, keep="last", ignore_index=True)
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        part = self.file.with_name(self.file.name + ".part")
-        self.table.to_csv(part, index=False)
-        part.rename(self.file)
+# %% ../../nbs/research/02_protocol.ipynb #614b13b8
+@patch
+def __contains__(self: Results, key: tuple) -> bool:
+    table = self.table
+    return bool((table[self.keys].astype(str) == [str(part) for part in key]).all(axis=1).any())
+
+
+@patch
+def _write(self: Results, table: pd.DataFrame) -> None:
+    self.recorded = table
+    self.file.parent.mkdir(parents=True, exist_ok=True)
+    part = self.file.with_name(self.file.name + ".part")
+    table.to_csv(part, index=False)
+    part.rename(self.file)
+
+
+@patch
+def add(
+    self: Results,
+    rows: list[dict],
+) -> None:
+    "Append rows and write the file; a row for what was measured before takes its place."
+    new = pd.DataFrame([row | self.inputs for row in rows])
+    table = pd.concat([self.recorded, new]) if len(self.recorded) else new
+    self._write(table.drop_duplicates([*self.keys, *self.inputs], keep="last", ignore_index=True))
+
+
+@patch
+def remove(
+    self: Results,
+    column: str,
+    values: Sequence[str],  # rows with these values, measured with these inputs
+) -> None:
+    "Remove rows, to measure them again."
+    if len(self.recorded):
+        same = (self.recorded[list(self.inputs)] == list(self.inputs.values())).all(axis=1)
+        self._write(self.recorded[~(same & self.recorded[column].isin(list(values)))].reset_index(drop=True))
+
+# %% ../../nbs/research/02_protocol.ipynb #f18e274e
+def train_without(
+    stages: Sequence[dict],  # from `charcnn.train.stages.build_stages`
+    texts: Collection[str],  # to leave out of training
+    validation: Dataset,  # to measure on
+    run: str | Path,  # folder of the new runs
+) -> Path:  # the best model of the last stage
+    "Train the stages that have a teacher without some texts."
+    best, renamed = Path(), {}
+    for stage in (stage for stage in stages if stage.get("teacher")):
+        splits, _ = load_splits(stage["dataset"])
+        kept = np.flatnonzero([text not in texts for text in splits["train"]["text"]])
+        own = Path(run) / Path(stage["run"]).name
+        model = renamed.get(str(Path(stage["model"]).parent))
+        dataset = DatasetDict(train=splits["train"].select(kept), validation=validation)
+        best = train_stage(dataset, model or stage["model"], own, stage.get("options"), stage["teacher"])
+        renamed[str(Path(stage["run"]))] = best
+    return best

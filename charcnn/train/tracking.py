@@ -51,7 +51,7 @@ def log_metrics(
     "Add points to the curves."
     accelerator.log(values, step=step)
 
-
+# %% ../../nbs/train/05_tracking.ipynb #77527366
 def log_evaluation(
     accelerator: Accelerator,
     name: str,  # what was evaluated, e.g. validation
