@@ -159,8 +159,8 @@ def epoch(self: Trainer, progress: bool, on_step: Callable[[RunState], None] | N
             update = last or (state.batch + 1) % options.gradient_accumulation == 0
             loss = self.step(ids, wanted, update).detach()
             smoothed = loss if smoothed is None else 0.98 * smoothed + 0.02 * loss
+            state.seen += len(self.batches.batches[state.batch])
             state.batch += 1
-            state.seen += len(ids) * accelerator.num_processes
             state.seconds += time.monotonic() - start
             bar.update()
             if update and (state.step % 50 == 0 or last):
