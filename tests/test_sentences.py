@@ -1,6 +1,7 @@
 """What a visitor types first must get a sensible score, and so must what stands there while it is typed."""
 
 import csv
+import json
 import re
 from pathlib import Path
 from string import ascii_letters, ascii_lowercase, digits
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 
 from charcnn import Scorer
-from charcnn.text import LEET
 
 DATA = Path(__file__).parent.parent / "data"
+LEET = str.maketrans("AEIOSTaeiost", "431057431057")
 
 GOOD = [
     "I love their coffee!",
@@ -194,6 +195,13 @@ def test_numbers_for_letters_change_no_label(scorer, text):
 @pytest.mark.parametrize("text", ["👍👍", "👍👍👍👍", "👍👍👍👍👍", "👎👎👎", "👎👎👎👎", "👎👎👎👎👎"])
 def test_thumbs_are_read(scorer, text):
     assert scorer(text).label == ("bad" if "👎" in text else "good")
+
+
+def test_the_bundled_graph_gives_the_scores_it_was_released_with(scorer):
+    "To 1e-6, so that a change of code cannot change what visitors see."
+    recorded = json.loads((Path(__file__).parent / "bundled_scores.json").read_text(encoding="utf-8"))
+    found = np.array([score.probabilities for score in scorer.many([row["text"] for row in recorded])])
+    np.testing.assert_allclose(found, [row["probabilities"] for row in recorded], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n", "\u3000"])
