@@ -195,9 +195,6 @@ def train(
     snippets: Annotated[
         int, typer.Option(help="Short texts cut out of the reviews, labelled by the teacher alone.")
     ] = 0,
-    hidden_states: Annotated[
-        int, typer.Option(help="Size of a transformer's hidden states that the student predicts as well; 0: none.")
-    ] = 0,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A training option, KEY=VALUE; see charcnn.train.options. Repeatable."),
@@ -211,11 +208,9 @@ def train(
     from charcnn.pipeline import parse_values
     from charcnn.train.stages import train_stage
 
-    if (snippets or hidden_states) and not teacher:
-        raise ValueError(
-            f"snippets={snippets} and hidden_states={hidden_states} are asked of a teacher; name its run with --teacher"
-        )
-    distillation = {"run": teacher, "snippets": snippets, "hidden_states": hidden_states} if teacher else None
+    if snippets and not teacher:
+        raise ValueError(f"snippets={snippets} are labelled by a teacher; name its run with --teacher")
+    distillation = {"run": teacher, "snippets": snippets} if teacher else None
     options, tracking = parse_values(set_ or []), load_settings().tracking
     best = train_stage(dataset, model, run, options, distillation, tracking, progress=progress)
     print(f"best model in {best}; `charcnn export {run} {dataset} MODEL` makes a model folder of it")

@@ -150,21 +150,15 @@ def attend(self: CharCNN, x: Tensor, ended: Tensor) -> Tensor:  # (B, C, P), (B,
 
 
 @patch
-def forward_with_places(self: CharCNN, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, classes), (B, C, P)
-    "Logits, and the features of each place of the text."
+def forward(self: CharCNN, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
+    "Logits."
     lookup = self.look_up(ids)
     places, ended = self.features(ids, lookup)
     x = self.dropout(places)
     weights = self.attend(x, ended).to(x.dtype)
     pooled = (weights @ x.transpose(1, 2)).flatten(1)  # (B, heads * C)
     logits = self.head(self.dropout(pooled)).float()
-    return logits if lookup is None else logits + self.votes.vote(lookup), places
-
-# %% ../../nbs/models/02_charcnn.ipynb #02159c57
-@patch
-def forward(self: CharCNN, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
-    "Logits."
-    return self.forward_with_places(ids)[0]
+    return logits if lookup is None else logits + self.votes.vote(lookup)
 
 # %% ../../nbs/models/02_charcnn.ipynb #6acaddac
 @patch

@@ -28,7 +28,7 @@ from ..ratings import LABELS, label_of_rating, label_probabilities
 from .baselines import Classifier, Trained
 from .corruptions import CORRUPTIONS
 from ..train.benchmark import training_rate
-from ..train.encode import HiddenStates, targets_of
+from ..train.encode import targets_of
 from ..train.evaluation import balanced_rows, evaluate
 from ..train.options import build_options
 from ..train.stages import load_splits, train_stage
@@ -124,15 +124,12 @@ def train_and_measure(
     options: dict,  # of training, see `charcnn.train.options`
     folder: str | Path,  # of the run
     teacher_logits: np.ndarray | None = None,  # for the rows of `train`
-    hidden_states: HiddenStates | None = None,  # a teacher's, for the rows of `train`
     progress: bool = True,  # show a progress bar
 ) -> tuple[dict[str, float | str], Classifier]:  # the row, and the trained model
     "Train a network and measure it; macro-F1 with 10 % of the characters mistyped, and of the first 20, is measured too."
     chosen = build_options(options)
     network = build_model(model, seed=chosen.seed) if isinstance(model, dict) else model
-    best = train(
-        dataset, network, folder, chosen, teacher_logits=teacher_logits, hidden_states=hidden_states, progress=progress
-    )
+    best = train(dataset, network, folder, chosen, teacher_logits=teacher_logits, progress=progress)
     trained = Trained(load_model(best), name)
     row = measure_exported(trained, dataset["validation"])
     mistyped = robustness(trained, dataset["validation"], {"typos 10 %": CORRUPTIONS["typos 10 %"]})[0]["macro_f1"]

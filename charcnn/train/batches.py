@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from ..ratings import LABEL_OF_CLASS, label_probabilities, neutral_score
 from ..text import Encoder, pad
 from .augment import cut, join_words, mistype, neighbouring_keys, replace_by_noise
-from .encode import CHARACTERS_PER_STATE, UNRATED, EncodedSplit
+from .encode import UNRATED, EncodedSplit
 
 # %% ../../nbs/train/02_batches.ipynb #de464fb8
 @dataclass(frozen=True)
@@ -175,26 +175,22 @@ def _augment(self: Batches, ids: np.ndarray, offsets: np.ndarray, generator: np.
     noise = generator.random(len(lengths)) < options.noise
     if noise.any():
         ids, offsets = replace_by_noise(ids, offsets, noise, self.encoder.alphabet.table, generator)
-    return ids, offsets, joined, noise
+    return ids, offsets, noise
 
 # %% ../../nbs/train/02_batches.ipynb #022a2858
 @patch
 def batch(
     self: Batches,
     step: int,  # which batch of the epoch
-) -> tuple[
-    Tensor, ...
-]:  # ids int32 `[batch, length]`, targets int64 `[batch]`, maybe logits `[batch, classes]` and states `[batch, states, size]`
+) -> tuple[Tensor, ...]:  # ids int32 `[batch, length]`, targets int64 `[batch]`, maybe logits `[batch, classes]`
     "Make one batch, this process's share of it."
     rows, options, split = self.batches[step], self.options, self.split
     ids, offsets = split.rows(rows)
-    targets, logits, without_states = split.targets[rows], None, np.zeros(len(rows), bool)
+    targets, logits = split.targets[rows], None
     if split.teacher_logits is not None:
         logits = split.teacher_logits[rows].astype(np.float32)
     if self.shuffle and any((options.typos, options.prefixes, options.joined, options.noise)):
-        generator = np.random.default_rng([options.seed, self.epoch, step])
-        ids, offsets, joined, noise = self._augment(ids, offsets, generator)
-        without_states = joined | noise
+        ids, offsets, noise = self._augment(ids, offsets, np.random.default_rng([options.seed, self.epoch, step]))
         if options.noise:
             logits = np.full((len(rows), self.classes), np.nan, np.float32) if logits is None else logits
             targets, logits = np.where(noise, UNRATED, targets), np.where(noise[:, None], self.neutral, logits)
@@ -202,9 +198,6 @@ def batch(
     parts = [pad(*EncodedSplit(ids, offsets, targets).rows(mine)).astype(np.int32), targets[mine]]
     if logits is not None:
         parts.append(logits[mine])
-    if split.hidden_states is not None:
-        counts = np.where(without_states, 0, -(-np.diff(offsets) // CHARACTERS_PER_STATE))
-        parts.append(split.hidden_states.rows(rows[mine], counts[mine]))
     return tuple(map(torch.from_numpy, parts))
 
 # %% ../../nbs/train/02_batches.ipynb #bd63ad8c
@@ -218,12 +211,9 @@ def prefetched(
         return batches
     # A loader draws a random number each time it starts; drawn from the training's generator, it would change a resumed run.
     own, processes = torch.Generator(), min(processes, os.cpu_count() or 1)
-    pin = batches.split.hidden_states is not None
-    loader = DataLoader(
-        batches, batch_size=None, num_workers=processes, collate_fn=_as_arrays, pin_memory=pin, generator=own
-    )
+    loader = DataLoader(batches, batch_size=None, num_workers=processes, collate_fn=_as_arrays, generator=own)
     return (tuple(map(torch.as_tensor, batch)) for batch in loader)
 
 
-def _as_arrays(batch: tuple[Tensor, ...]) -> tuple[Tensor | np.ndarray, ...]:
-    return tuple(part if part.dim() > 2 else part.numpy() for part in batch)
+def _as_arrays(batch: tuple[Tensor, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(part.numpy() for part in batch)

@@ -29,7 +29,6 @@ class TrainingOptions:
     step_epochs: int = 3  # epochs after which `step` halves the learning rate
     label_smoothing: float = 0.05
     teacher_weight: float = 0.7  # of the teacher's soft labels in distillation; the ratings have the rest
-    hidden_states_weight: float = 1.0  # of the loss on the teacher's hidden states
     prior: Literal["natural", "balanced"] = "balanced"  # frequency of labels that the model should assume
     gradient_accumulation: int = 1  # batches for one step
     clip_norm: float = 1.0  # largest norm of the gradient; 0: no limit
@@ -60,7 +59,7 @@ _ANY = float("inf")
 _RANGES = {
     **dict.fromkeys(("epochs", "gradient_accumulation", "step_epochs"), (1, _ANY)),
     **dict.fromkeys(("teacher_weight", "label_smoothing", "ngram_rate"), (0, 1)),
-    **dict.fromkeys(("weight_decay", "ngram_decay", "clip_norm", "threads", "hidden_states_weight"), (0, _ANY)),
+    **dict.fromkeys(("weight_decay", "ngram_decay", "clip_norm", "threads"), (0, _ANY)),
 }
 
 # %% ../../nbs/train/06_options.ipynb #089f80e5

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate.state import PartialState
 from datasets import DatasetDict
 
 from ..models.registry import build_model, load_model
 from ..settings import TrackingSettings, refuse_unknown
-from .distill import distillation_split, hidden_states
+from .distill import distillation_split
 from .inference import on_cpu
 from .options import build_options
 from .training import train
@@ -36,7 +35,7 @@ def load_splits(
     return DatasetDict.load_from_disk(str(folder)), recorded.get("fingerprint", "")
 
 
-TEACHER_KEYS = ["run", "snippets", "hidden_states", "skip_sources"]
+TEACHER_KEYS = ["run", "snippets", "skip_sources"]
 
 # %% ../../nbs/train/12_stages.ipynb #55ef25c3
 def train_stage(
@@ -44,15 +43,14 @@ def train_stage(
     model: str | Path,  # an architecture of `configs/models/`, or a trained model folder to go on from
     run: str | Path,  # folder of the run, see `train`
     options: dict | None = None,  # names and values of `TrainingOptions`
-    teacher: dict
-    | None = None,  # `run`: its folder; `snippets`, `skip_sources`, see `distillation_split`; `hidden_states`: their size
+    teacher: dict | None = None,  # `run`: its folder; `snippets`, `skip_sources`, see `distillation_split`
     tracking: TrackingSettings | None = None,  # by default none
     progress: bool = True,  # show a progress bar
 ) -> Path:  # the folder of the best model
     "Train a model by ratings, and by a teacher if there is one. Raises `ValueError` for a key of `teacher` that is unknown or missing."
     chosen, teacher = build_options(options or {}), dict(teacher or {})
     splits, fingerprint = (DatasetDict(dataset), "") if isinstance(dataset, DatasetDict) else load_splits(dataset)
-    logits, states = None, None
+    logits = None
     if teacher:
         refuse_unknown(teacher, TEACHER_KEYS, "teacher")
         if not teacher.get("run"):
@@ -62,10 +60,8 @@ def train_stage(
             splits["train"], logits = distillation_split(
                 teacher["run"], splits["train"], **of_split, seed=chosen.seed, progress=progress
             )
-            if size := teacher.get("hidden_states"):
-                states = hidden_states(teacher["run"], splits["train"], size, np.isfinite(logits).all(1), progress)
     network = load_model(model) if Path(model).is_dir() else build_model(model, seed=chosen.seed)
-    return train(splits, network, run, chosen, tracking, fingerprint, logits, states, progress=progress)
+    return train(splits, network, run, chosen, tracking, fingerprint, logits, progress=progress)
 
 # %% ../../nbs/train/12_stages.ipynb #5da61fe2
 STAGE_KEYS = ["dataset", "model", "run", "options", "teacher"]

@@ -32,10 +32,10 @@ from ..models.ngrams import NgramVotes
 from ..settings import TrackingSettings
 from .batches import Batches, prefetched
 from .checkpoint import RunState, check_same_run, flatten, load_checkpoint, run_id, save_checkpoint
-from .encode import UNRATED, EncodedSplit, HiddenStates, encode_split, split_fingerprint
+from .encode import UNRATED, EncodedSplit, encode_split, split_fingerprint
 from .evaluation import evaluate
 from .inference import bf16_is_native, on_cpu, predict
-from .loss import ClassificationLoss, WithHiddenStates, hidden_states_loss
+from .loss import ClassificationLoss
 from .options import TrainingOptions
 from .tracking import log_evaluation, log_metrics, log_model, start_tracking, tracker_names
 
@@ -92,9 +92,7 @@ class Trainer:
         self.validation = Batches(encoded["validation"], model.encoder, model.classes, order, shuffle=False, **share)
         self.steps = sum(math.ceil(n / options.gradient_accumulation) for n in self._batches_per_epoch())
         self.loss = ClassificationLoss(split, model.classes, options).to(accelerator.device)
-        states = split.hidden_states
-        trained = model if states is None else WithHiddenStates(model, states.values.shape[1], options.seed)
-        self.trained, self.optimizer = accelerator.prepare(trained, build_optimizer(trained, options))
+        self.trained, self.optimizer = accelerator.prepare(model, build_optimizer(model, options))
         self.scheduler = build_scheduler(self.optimizer.optimizer, options, self.steps)
         decay = get_ema_multi_avg_fn(options.average)
         self.averaged = AveragedModel(model, multi_avg_fn=decay, use_buffers=True) if options.average else None
@@ -116,15 +114,11 @@ class Trainer:
 # %% ../../nbs/train/09_training.ipynb #e7a484dc
 @patch
 def compute_loss(self: Trainer, ids: Tensor, wanted: list[Tensor]) -> Tensor:  # () on the device
-    "The loss of a batch: on ratings and soft labels, and on hidden states where the split has them."
+    "The loss of a batch."
     device = self.accelerator.device
     with self.accelerator.autocast():
-        output = self.trained(ids.to(device, non_blocking=True))
-    wanted = [part.to(device, non_blocking=True) for part in wanted]
-    if isinstance(output, Tensor):
-        return self.loss(output, *wanted)
-    (logits, predicted), (*wanted, states) = output, wanted
-    return self.loss(logits, *wanted) + self.options.hidden_states_weight * hidden_states_loss(predicted, states)
+        logits = self.trained(ids.to(device, non_blocking=True))
+    return self.loss(logits, *(part.to(device, non_blocking=True) for part in wanted))
 
 
 @patch
@@ -236,23 +230,20 @@ def _build_accelerator(options: TrainingOptions, tracking: TrackingSettings, fol
     )  # fmt: skip
 
 
-def _check(dataset: DatasetDict, model: ReviewModel, logits: np.ndarray | None, states: HiddenStates | None) -> None:
+def _check(dataset: DatasetDict, model: ReviewModel, logits: np.ndarray | None) -> None:
     for name in ("train", "validation"):
         if name not in dataset or not len(dataset[name]):
             raise ValueError(f"the dataset has no rows to use for {name!r}; splits there are: {dict(dataset.num_rows)}")
     rows = len(dataset["train"])
     if logits is not None and logits.shape != (rows, model.classes):
         raise ValueError(f"the teacher's logits are {logits.shape}, not {(rows, model.classes)}; it read other reviews")
-    if states is not None and len(states.offsets) != rows + 1:
-        raise ValueError(f"there are hidden states of {len(states.offsets) - 1:,} texts, not of {rows:,}")
     if logits is None and (unrated := np.count_nonzero(np.array(dataset["train"]["rating"]) == 0)):
         raise ValueError(f"{unrated:,} texts of `train` have no rating; give a teacher's logits, or leave them out")
 
 
 def _encode(
-    dataset: DatasetDict, model: ReviewModel, folder: Path, logits: np.ndarray | None, states: HiddenStates | None,
-    progress: bool,
-) -> dict[str, EncodedSplit]:  # fmt: skip
+    dataset: DatasetDict, model: ReviewModel, folder: Path, logits: np.ndarray | None, progress: bool
+) -> dict[str, EncodedSplit]:
     encoded = {
         name: encode_split(dataset[name], model.encoder, model.classes, folder / "encoded", progress)
         for name in ("train", "validation")
@@ -261,7 +252,7 @@ def _encode(
     if not (folder / "checkpoints" / "latest").is_file():
         some = np.flatnonzero(split.targets != UNRATED)[:60_000]
         model.fit_vocabulary(*split.rows(some), split.targets[some])
-    return encoded | {"train": replace(split, teacher_logits=logits, hidden_states=states)}
+    return encoded | {"train": replace(split, teacher_logits=logits)}
 
 # %% ../../nbs/train/09_training.ipynb #080dea0f
 def train(
@@ -272,7 +263,6 @@ def train(
     tracking: TrackingSettings | None = None,  # by default none
     fingerprint: str = "",  # of the dataset, written into the log and the model
     teacher_logits: np.ndarray | None = None,  # for the rows of `train`, `[texts, classes]`
-    hidden_states: HiddenStates | None = None,  # a teacher's, for the rows of `train`
     accelerator: Accelerator | None = None,  # by default one that uses what the machine has
     progress: bool = True,  # show a progress bar
     on_step: Callable[[RunState], None] | None = None,  # called after every step, e.g. to stop a run
@@ -280,7 +270,7 @@ def train(
     "Train a model, or go on with a run that was interrupted. Raises `ValueError` if the folder holds a different run."
     options, tracking = options or TrainingOptions(), tracking or TrackingSettings(tracker="none")
     folder = Path(folder).resolve()
-    _check(dataset, model, teacher_logits, hidden_states)
+    _check(dataset, model, teacher_logits)
     accelerator = accelerator or _build_accelerator(options, tracking, folder)
     options = replace(options, precision=accelerator.mixed_precision)  # the run and the card say what was used
     architecture = {"architecture": type(model).__name__, **model._hub_mixin_config}
@@ -288,13 +278,11 @@ def train(
     config |= {"dataset": fingerprint or split_fingerprint(dataset["train"]), "processes": accelerator.num_processes}
     if teacher_logits is not None:
         config["teacher"] = hashlib.sha256(np.ascontiguousarray(teacher_logits)).hexdigest()[:16]
-    if hidden_states is not None:
-        config["hidden_states"] = list(hidden_states.values.shape)
     if accelerator.is_main_process:
         check_same_run(folder, config)
     accelerator.wait_for_everyone()
     with accelerator.main_process_first():
-        encoded = _encode(dataset, model, folder, teacher_logits, hidden_states, progress)
+        encoded = _encode(dataset, model, folder, teacher_logits, progress)
         name = run_id(folder)
     trainer = Trainer(accelerator, model, encoded, np.array(dataset["validation"]["rating"]), folder, options)
     start_tracking(accelerator, tracking, config, folder, name)
