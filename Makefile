@@ -25,7 +25,7 @@ bench: .venv/all ## time scoring, training and crawling against named baselines,
 	$(BIN)/python -m charcnn.train.benchmark
 	$(BIN)/python -m charcnn.collect.benchmark
 
-model: .venv/all ## make the bundled model again, from the reviews in REVIEWS=folder (two hours on two cores with bf16, longer without)
+model: .venv/all ## train the next bundled model from the reviews in REVIEWS=folder (hours)
 	$(DATASET) --output data/dataset
 	$(DATASET) data/phrases.csv data/neutral.csv --weight phrases=100 --weight neutral=20 --output data/dataset-phrases
 	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/bundled.yaml
