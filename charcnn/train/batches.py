@@ -104,7 +104,7 @@ def plan_batches(
 
 # %% ../../nbs/train/02_batches.ipynb #8df372c4
 class Batches(IterableDataset):
-    "The batches of one epoch: ids `[batch, length]`, targets `[batch]`, and what a teacher said."
+    "The batches of one epoch: ids `[batch, length]`, targets `[batch]`, and the logits of a teacher."
 
     def __init__(
         self,
