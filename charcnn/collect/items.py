@@ -9,6 +9,7 @@ __all__ = ['FINAL', 'RawReview', 'check_review', 'read_lines', 'ReviewFiles', 'w
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ class RawReview:
 
     review_id: str
     text: str
-    rating: int  # 1-5
+    rating: int  # 1-5: the nearest whole star; halves are rounded up
+    rating_given: str | None  # as the page has it
     company: str
     website: str | None
     logo: str | None  # address of the company's logo
@@ -44,18 +46,19 @@ def check_review(
     if not text:
         return None, "missing text"
     try:
-        rating = float(raw.get("rating") or "")
+        rating = float("" if raw.get("rating") is None else raw["rating"])
     except ValueError:
-        return None, "missing rating" if not raw.get("rating") else "rating is no number"
-    if rating not in (1, 2, 3, 4, 5):
-        return None, "rating is not 1, 2, 3, 4 or 5"
+        return None, raw.get("problem") or ("rating is no number" if raw.get("rating") else "missing rating")
+    if not 0 <= rating <= 5:
+        return None, "rating is not from 0 to 5 stars"
     known = {
-        name: raw.get(name) for name in ("company", "website", "logo", "url", "source", "language", "published_at")
+        name: raw.get(name)
+        for name in ("rating_given", "company", "website", "logo", "url", "source", "language", "published_at")
     }
     return RawReview(
         str(raw["review_id"]).strip(),
         text,
-        int(rating),
+        max(1, floor(rating + 0.5)),
         collected_at=datetime.now(UTC).isoformat(timespec="seconds"),
         **known,
     ), ""
@@ -169,7 +172,7 @@ def _write(self: ReviewFiles, name: str, row: dict) -> None:
 
 # %% ../../nbs/collect/04_items.ipynb #da7a5dde
 _TYPES = (
-    "{review_id: 'VARCHAR', text: 'VARCHAR', rating: 'TINYINT', company: 'VARCHAR', website: 'VARCHAR', logo: 'VARCHAR', "
+    "{review_id: 'VARCHAR', text: 'VARCHAR', rating: 'TINYINT', rating_given: 'VARCHAR', company: 'VARCHAR', website: 'VARCHAR', logo: 'VARCHAR', "
     "url: 'VARCHAR', source: 'VARCHAR', language: 'VARCHAR', published_at: 'VARCHAR', collected_at: 'TIMESTAMP'}"
 )
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import psutil
 import scrapy
+from fastcore.basics import patch
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import IgnoreRequest
@@ -31,10 +32,9 @@ from scrapy.logformatter import LogFormatter
 from scrapy.spidermiddlewares.httperror import HttpError
 
 from .items import ReviewFiles
-from .sites import SiteProfile, load_profile, next_url, read_reviews, wall_of
+from .sites import SiteProfile, load_profile, next_url, read_page
 
 logger = logging.getLogger(__name__)
-from fastcore.basics import patch
 
 # %% ../../nbs/collect/05_spider.ipynb #b8b31efa
 def read_companies(
@@ -250,17 +250,10 @@ class ReviewSpider(scrapy.Spider):
 @patch
 def parse(self: ReviewSpider, response, company_url: str, items: int) -> Iterator[Any]:
     page = getattr(response, "selector", None)  # an image or a PDF has none
-    wall = wall_of(self.profile, page, response.url, response.status) if page is not None else "unreadable"
-    if wall is None and response.status in (404, 410):
-        wall = "gone"
-    reviews = None if wall else read_reviews(self.profile, page, response.url)
-    if reviews is None:
-        yield {
-            "company_url": company_url,
-            "status": wall or "unreadable",
-            "items": items,
-            "http_status": response.status,
-        }
+    kind, reviews = ("unreadable", []) if page is None else read_page(self.profile, page, response.url, response.status)
+    ended = {"company_url": company_url, "items": items, "http_status": response.status}
+    if kind != "reviews":
+        yield ended | {"status": kind}
         return
     for raw in reviews:
         yield {"raw": raw, "company_url": company_url}
