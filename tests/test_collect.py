@@ -9,7 +9,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow.parquet as pq
 import pytest
@@ -133,3 +137,100 @@ def test_robots_and_politeness_hold_by_default(companies, tmp_path):
         politeness.obey_robots and politeness.delay >= 1 and politeness.concurrency == 1 and politeness.cache_days > 0
     )
     assert "charcnn" in politeness.user_agent and "Mozilla" not in politeness.user_agent
+
+
+class Door(BaseHTTPRequestHandler):
+    "A site with each thing that made crawls endless, or ended them too early."
+
+    state: ClassVar = {"wall": True, "hits": Counter()}
+
+    def do_GET(self):
+        path, _, query = self.path.partition("?")
+        number = int(query.removeprefix("page=") or 1)
+        self.state["hits"][path] += 1
+        item = "<article id={0}><b>4</b><p>text {0}</p></article>"
+        following = f'<a class=next href="{path}?page={number + 1}">more</a>'
+        body, status = "".join(item.format(f"{path[1:]}-{number}{letter}") for letter in "ab") + following, 200
+        if path == "/robots.txt":
+            body = "User-agent: *\nAllow: /\n"
+        elif path.startswith("/denied") or (path == "/captcha" and self.state["wall"]):
+            body, status = "<div id=captcha></div>", 403 if path.startswith("/denied") else 200
+        elif path == "/captcha":
+            body = item.format("c")
+        elif path == "/cycle":
+            body = item.format(f"cycle-{number}") + f'<a class=next href="/cycle?page={3 - number}">more</a>'
+        elif path == "/page-one-for-ever":
+            body = item.format("one") + following
+        elif path == "/missing-in-the-middle" and number == 2:
+            body, status = "gone", 404
+        elif number == 3:
+            body = body.replace(following, "")
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(f"<h1>Acme</h1>{body}".encode())
+
+    def log_message(self, *_):
+        pass
+
+
+PROFILE = """name: door
+listings: {start: 'http://x.example', categories: {css: a}, ready: body, cards: {css: a}, company_url: {xpath: '@href'},
+  company: {css: a}, next_page: {css: a.next}}
+reviews:
+  items: {css: article}
+  fields: {review_id: {xpath: '@id'}, text: {css: p}, rating: {css: 'b::text'}}
+  company: {company: {css: h1}}
+  next_page: {css: 'a.next::attr(href)'}
+walls: {captcha: ['#captcha']}
+politeness: {delay: 0, concurrency: 1, retries: 0, cache_days: 7}
+"""
+
+
+@pytest.fixture
+def door(tmp_path):
+    Door.state.update(wall=True, hits=Counter())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "door.yaml").write_text(PROFILE)
+
+    def crawl(*paths: str, **options):
+        urls = [f"http://127.0.0.1:{server.server_port}/{path}" for path in paths]
+        (tmp_path / "companies.csv").write_text("company_url\n" + "\n".join(urls) + "\n")
+        return collect_reviews(
+            tmp_path / "companies.csv", tmp_path / "door.yaml", tmp_path / "raw", progress=False, **options
+        )
+
+    yield crawl
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("path", "reviews", "pages"), [("cycle", 2, 2), ("page-one-for-ever", 1, 2), ("shop", 6, 3)])
+def test_a_crawl_ends_where_nothing_new_comes(door, path, reviews, pages):
+    report = door(path)
+    assert (report.reviews, report.companies, Door.state["hits"][f"/{path}"]) == (reviews, {"done": 1}, pages)
+
+
+def test_a_page_that_is_missing_in_the_middle_leaves_the_company_unfinished(door):
+    report = door("missing-in-the-middle")
+    assert (report.reviews, report.companies, report.unfinished) == (2, {"failed": 1}, 1)
+
+
+def test_a_site_that_closes_its_door_is_left_alone_and_nothing_is_final(door):
+    report = door(*(f"denied-{number}" for number in range(40)))
+    assert sum(Door.state["hits"].values()) < 15 and report.unfinished == 40 and not report.reviews
+
+
+def test_a_wall_is_asked_again_when_somebody_says_so_and_never_cached(door):
+    assert door("captcha").companies == {"captcha": 1}
+    Door.state["wall"] = False
+    assert door("captcha").companies == {"captcha": 1}
+    assert door("captcha", again=["captcha"]).companies == {"done": 1}
+
+
+def test_an_incomplete_crawl_ends_with_exit_code_3(door, tmp_path):
+    door("missing-in-the-middle")
+    command = [sys.executable, "-m", "charcnn", "collect", "reviews", "--companies", tmp_path / "companies.csv"]
+    command += ["--site", tmp_path / "door.yaml", "--out", tmp_path / "raw", "--no-progress"]
+    assert subprocess.run(command, capture_output=True).returncode == 3

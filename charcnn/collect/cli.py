@@ -32,6 +32,7 @@ def _print_crawl(report, folder: Path) -> None:
         print(f"rejected {count:,}: {reason}")
     if report.unfinished:
         print(f"{report.unfinished:,} companies are unfinished; the same command asks for them again")
+        raise typer.Exit(3)
 
 # %% ../../nbs/collect/08_cli.ipynb #5218b2c1
 @collect.command()
@@ -66,6 +67,9 @@ def reviews(
     ),
     site: Site = "replica",
     shard: Annotated[str, typer.Option(help="The companies of one machine of several, e.g. 3/16.")] = "1/1",
+    again: Annotated[
+        str, typer.Option(help="How companies ended that are asked again, e.g. captcha,blocked,gone.")
+    ] = "",
     delay: Delay = None,
     concurrency: Concurrency = None,
     user_agent: UserAgent = None,
@@ -78,7 +82,9 @@ def reviews(
     from charcnn.collect.reviews import collect_reviews
 
     given = _politeness(delay=delay, concurrency=concurrency, user_agent=user_agent)
-    _print_crawl(collect_reviews(companies, site, out, shard, progress, **given), out)
+    _print_crawl(
+        collect_reviews(companies, site, out, shard, again.split(",") if again else (), progress, **given), out
+    )
 
 
 @collect.command()

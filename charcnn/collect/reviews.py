@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,7 @@ def collect_reviews(
     site: str | Path,  # a site profile: name or file
     folder: str | Path,  # where the crawl keeps its files; a crawl that is there goes on
     shard: str = "1/1",  # which companies, e.g. 3/16
+    again: Sequence[str] = (),  # how companies ended that are asked again, e.g. captcha, blocked, gone
     progress: bool = True,  # show a progress bar
     **politeness: float,  # values that win over the profile's, e.g. `delay=1.0`
 ) -> CrawlReport:
@@ -87,10 +89,10 @@ def collect_reviews(
         "companies": str(companies),
         "folder": str(folder),
         "shard": shard,
+        "again": ",".join(again),
     } | politeness
-    with ReviewFiles(folder):  # whole lines only, and nobody else at work, before the crawl starts
-        pass
-    before = sum(status in FINAL for status in _ended(folder).values())
+    with ReviewFiles(folder, again) as files:  # whole lines only, and nobody else at work, before the crawl starts
+        before = len(files.finished)
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, json.dumps(arguments)], stdout=subprocess.PIPE, text=True
     )

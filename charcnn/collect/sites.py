@@ -251,6 +251,7 @@ class Walls(_Strict):
     blocked: list[str] = []  # CSS selectors of a block page
     captcha: list[str] = []  # CSS selectors of a captcha
     statuses: list[int] = [401, 403, 451]  # answers that mean no
+    in_a_row: int = 5  # after so many companies with a wall one after the other the crawl stops for now
 
 # %% ../../nbs/collect/00_sites.ipynb #e6f1036e
 class Politeness(_Strict):

@@ -6,7 +6,7 @@
 __all__ = ['logger', 'BOT_NAME', 'SPIDER_MODULES', 'ITEM_PIPELINES', 'EXTENSIONS', 'DOWNLOADER_MIDDLEWARES', 'LOG_FORMATTER',
            'LOG_LEVEL', 'COOKIES_ENABLED', 'TELNETCONSOLE_ENABLED', 'ROBOTSTXT_OBEY', 'read_companies',
            'ReviewPipeline', 'SilentItems', 'ProgressLines', 'retry_after', 'CrawlStopped', 'RetryAfterMiddleware',
-           'crawl_settings', 'ReviewSpider']
+           'PagesOfReviews', 'crawl_settings', 'ReviewSpider']
 
 # %% ../../nbs/collect/05_spider.ipynb #3bcbf08f
 import asyncio
@@ -21,6 +21,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psutil
 import scrapy
@@ -28,10 +29,11 @@ from fastcore.basics import patch
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import IgnoreRequest
+from scrapy.extensions.httpcache import DummyPolicy
 from scrapy.logformatter import LogFormatter
 from scrapy.spidermiddlewares.httperror import HttpError
 
-from .items import ReviewFiles
+from .items import WALLS, ReviewFiles
 from .sites import SiteProfile, load_profile, next_url, read_page
 
 logger = logging.getLogger(__name__)
@@ -181,6 +183,22 @@ class RetryAfterMiddleware:
             self.until = max(self.until, time.monotonic() + seconds)
         return response
 
+# %% ../../nbs/collect/05_spider.ipynb #12a4f3fd
+class PagesOfReviews(DummyPolicy):
+    "Keeps pages that hold reviews in the cache, and robots.txt; never a wall or a broken page."
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.profile: SiteProfile = settings["CHARCNN_PROFILE"]
+
+    def should_cache_response(self, response, request) -> bool:
+        if not super().should_cache_response(response, request):
+            return False
+        page = getattr(response, "selector", None)
+        return request.url.endswith("/robots.txt") or (
+            page is not None and bool(read_page(self.profile, page, response.url, response.status)[1])
+        )
+
 # %% ../../nbs/collect/05_spider.ipynb #f50e8e1f
 BOT_NAME = "charcnn"
 SPIDER_MODULES = ["charcnn.collect.spider"]  # this module is also the settings of a Scrapy project, see scrapy.cfg
@@ -208,6 +226,7 @@ def crawl_settings(
         "AUTOTHROTTLE_ENABLED": p.delay > 0, "AUTOTHROTTLE_START_DELAY": max(p.delay, 0.1), "AUTOTHROTTLE_MAX_DELAY": 120,
         "DOWNLOAD_TIMEOUT": p.timeout, "RETRY_TIMES": p.retries, "HTTPERROR_ALLOWED_CODES": [*profile.walls.statuses, 404, 410],
         "HTTPCACHE_ENABLED": p.cache_days > 0, "HTTPCACHE_DIR": str(folder.resolve() / "cache"), "HTTPCACHE_GZIP": True,
+        "HTTPCACHE_POLICY": "charcnn.collect.spider.PagesOfReviews", "CHARCNN_PROFILE": profile,
         "HTTPCACHE_EXPIRATION_SECS": int(p.cache_days * 86400),
         "HTTPCACHE_IGNORE_HTTP_CODES": [*profile.walls.statuses, 301, 302, 303, 307, 308, 404, 408, 429, 500, 502, 503, 504],
     }  # fmt: skip
@@ -218,12 +237,14 @@ class ReviewSpider(scrapy.Spider):
 
     name = "reviews"
 
-    def __init__(self, site: str, companies: str, folder: str, shard: str = "1/1", **politeness: Any):
+    def __init__(self, site: str, companies: str, folder: str, shard: str = "1/1", again: str = "", **politeness: Any):
         super().__init__()
         self.profile = load_profile(site, **politeness)
         self.folder = Path(folder)
         self.companies = read_companies(companies, shard)
-        self.files = ReviewFiles(folder)
+        self.files = ReviewFiles(folder, [ended for ended in again.split(",") if ended])
+        self.walled: list[str] = []  # companies behind a wall, one after the other
+        self.reading: dict[str, tuple[set, set]] = {}  # company: its pages and ids that were read in this crawl
 
     @classmethod
     def from_crawler(cls, crawler, *args, **kwargs):
@@ -242,9 +263,16 @@ class ReviewSpider(scrapy.Spider):
     def request(self, url: str, company_url: str, items: int) -> scrapy.Request:
         # Pages of a company that has been begun come before other companies: few are open at any time.
         known = {"company_url": company_url, "items": items}
+        self.reading.setdefault(company_url, (set(), set()))[0].add(self.page_key(url))
         return scrapy.Request(
             url, self.parse, errback=self.failed, cb_kwargs=known, dont_filter=True, priority=1 if items else 0
         )
+
+    def page_key(self, url: str) -> str:
+        "An address without `page=1`, which is the page without it."
+        parts = urlsplit(url)
+        query = [pair for pair in parse_qsl(parts.query) if pair != (self.profile.reviews.page_parameter, "1")]
+        return urlunsplit(parts._replace(query=urlencode(query), fragment=""))
 
 # %% ../../nbs/collect/05_spider.ipynb #92eda60d
 @patch
@@ -252,17 +280,41 @@ def parse(self: ReviewSpider, response, company_url: str, items: int) -> Iterato
     page = getattr(response, "selector", None)  # an image or a PDF has none
     kind, reviews = ("unreadable", []) if page is None else read_page(self.profile, page, response.url, response.status)
     ended = {"company_url": company_url, "items": items, "http_status": response.status}
+    pages, ids = self.reading[company_url]
     if kind != "reviews":
-        yield ended | {"status": kind}
+        middle = kind == "gone" and len(pages) > 1  # it was there a moment ago
+        yield ended | {"status": "failed" if middle else kind, "reason": f"page {len(pages)} is {kind}"}
+        yield from self._brake(company_url, kind)
         return
+    self.walled.clear()
+    found = {raw["review_id"] for raw in reviews}
+    is_new, following = not found <= ids, next_url(self.profile, page, response.url)
+    ids |= found
     for raw in reviews:
         yield {"raw": raw, "company_url": company_url}
     items += len(reviews)
-    following = next_url(self.profile, page, response.url)
-    if following and following != response.url:
+    if following and self.page_key(following) not in pages and is_new:
         yield self.request(following, company_url, items)
     else:
-        yield {"company_url": company_url, "status": "done", "items": items, "http_status": response.status}
+        del self.reading[company_url]
+        yield ended | {"status": "done", "items": items}
+
+
+@patch
+def _brake(self: ReviewSpider, company_url: str, kind: str) -> Iterator[dict]:
+    self.reading.pop(company_url, None)
+    if kind not in WALLS:
+        return
+    self.walled.append(company_url)
+    if len(self.walled) >= self.profile.walls.in_a_row:
+        if self.crawler.engine.running:
+            text = (
+                "%d companies in a row are behind a wall; the crawl stops, give the same command to go on another day"
+            )
+            logger.warning(text, len(self.walled))
+            self.stopping = asyncio.ensure_future(self.crawler.stop_async())
+        for url in self.walled:
+            yield {"company_url": url, "status": "failed", "reason": "behind a wall when the crawl stopped"}
 
 
 @patch
@@ -275,3 +327,4 @@ def failed(self: ReviewSpider, failure) -> Iterator[dict]:
         status = "login" if any(part in request.url for part in self.profile.walls.login) else "robots"
     known = {"company_url": request.cb_kwargs["company_url"], "items": request.cb_kwargs["items"]}
     yield known | {"status": status, "http_status": http_status, "reason": type(failure.value).__name__}
+    yield from self._brake(known["company_url"], status)
