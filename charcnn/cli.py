@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
 _EXTRAS = {
-    "collect": ("scrapy", "selenium", "pydantic", "html_text", "jmespath", "parsel"),
+    "collect": ("scrapy", "selenium", "pydantic", "html_text", "extruct", "jmespath", "parsel"),
     "dataset": ("datasets", "duckdb"),
     "train": ("torch", "accelerate", "sklearn", "onnx", "jinja2", "yaml", "fastcore"),
     "research": ("tokenizers", "transformers"),

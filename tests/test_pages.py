@@ -167,3 +167,27 @@ def test_a_path_of_this_machine_never_enters_the_data(tmp_path):
 def test_a_scale_without_a_length_is_refused(tmp_path):
     with pytest.raises(ProfileError, match=r"fields\.rating"):
         load_profile(profile(tmp_path, "    text: {css: p}\n    rating: {css: b, scale: [5, 5]}"))
+
+
+@pytest.mark.parametrize("body", ["Good &lt;b&gt;soup&lt;/b&gt;,&lt;br&gt;cold tea.", "Good <b>soup</b>,<br>cold tea."])
+def test_any_site_with_schema_org_markup_is_read_without_a_profile(body):
+    reviews = [
+        {
+            "@type": "Review",
+            "reviewBody": body,
+            "datePublished": "3 May 2021",
+            "reviewRating": {"ratingValue": "45", "bestRating": "50"},
+        }
+    ]
+    data = {"@context": "https://schema.org", "@type": "Product", "name": "Pan", "url": "/pan", "review": reviews}
+    page = f"<html><link rel=next href='?page=2'><script type='application/ld+json'>{json.dumps(data)}</script></html>"
+    kind, (raw,) = read("schema-org", page.encode())
+    assert (kind, raw["text"], raw["company"]) == ("reviews", "Good soup,\ncold tea.", "Pan")
+    assert (raw["published_at"][:10], raw["source"], raw["website"]) == (
+        "2021-05-03",
+        "shop.example",
+        "https://shop.example/pan",
+    )
+    assert check_review(raw)[0].rating == 5
+    selector = HtmlResponse("https://shop.example/a", body=page.encode()).selector
+    assert next_url(load_profile("schema-org"), selector, "https://shop.example/a") == "https://shop.example/a?page=2"

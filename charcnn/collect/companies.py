@@ -248,6 +248,8 @@ def collect_companies(
     "List the companies of a site. Raises `RuntimeError` without a browser, `ValueError` if `browsers` is below 1."
     if browsers < 1:
         raise ValueError(f"browsers={browsers} is below 1")
+    if profile.listings is None:
+        raise ValueError(f"the profile {profile.name} has no listings; write a CSV with a column company_url")
     walk = _Walk(profile, CompanyFile(Path(file)), progress)
     with open_browser(profile.politeness) as browser:
         todo = walk.sub_categories(Visitor(browser, profile))

@@ -26,6 +26,8 @@ from fastcore.basics import patch
 from parsel import Selector, SelectorList
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from .schema import schema_reviews
+
 # %% ../../nbs/collect/00_sites.ipynb #852e3825
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -110,12 +112,15 @@ def first(
 
 # %% ../../nbs/collect/00_sites.ipynb #edbae496
 _MARKUP = re.compile(r"</?(?:a|b|br|div|em|i|li|ol|p|span|strong|u|ul)\b[^>]*>|&(?:#\d+|#x[0-9a-f]+|\w+);", re.I)
+_ESCAPED = re.compile(r"&lt;/?(?:a|b|br|div|em|i|li|ol|p|span|strong|u|ul)\b", re.I)
 
 
 def read_text(
     source: str,  # HTML, or a text
 ) -> str:
     "Read the text of markup as a person does; a text without markup stays as it is."
+    if _ESCAPED.search(source):  # markup that was escaped once more
+        source = html.unescape(source)
     return _of_html(source) if _MARKUP.search(source) else source.strip()
 
 
@@ -274,8 +279,8 @@ class SiteProfile(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     language: str = ""  # of its reviews, if a review does not say
-    listings: Listings
-    reviews: Reviews
+    listings: Listings | None = None  # none: companies are listed by hand
+    reviews: Reviews | None = None  # none: the schema.org markup of a page is read
     walls: Walls = Walls()
     politeness: Politeness = Politeness()
 
@@ -357,7 +362,7 @@ def document_of(
     page: Selector,  # a page of a company's reviews
 ) -> Selector | None:  # what the rules for reviews look into; None if the page does not carry it
     "Find the JSON document of a page, or the page itself if the site has none."
-    if profile.reviews.document is None:
+    if profile.reviews is None or profile.reviews.document is None:
         return page
     text = profile.reviews.document.first(page)
     if not text:
@@ -407,6 +412,8 @@ def read_reviews(
     now: datetime | None = None,  # when it was read; by default now
 ) -> list[dict[str, Any]] | None:  # raw reviews; None if it is no page of reviews
     "Read the reviews of a page."
+    if profile.reviews is None:
+        return _read_markup(profile, page, url, now) or None
     document = document_of(profile, page)
     if document is None:
         return None
@@ -428,10 +435,32 @@ def _read_review(profile: SiteProfile, part: Selector, shared: dict, now: dateti
     values["published_at"] = read_date(values["published_at"], now)
     values["language"] = values["language"] or profile.language or None
     values["rating"], values["rating_given"], problem = _rating(rules["rating"], part)
+    return _complete(shared | values, problem)
+
+
+def _complete(values: dict[str, Any], problem: str) -> dict[str, Any]:
     if not values["review_id"] and values["text"]:  # the same review has the same id, wherever it is read
-        made = "\x1f".join(str(value) for value in (shared["company"], values["published_at"], values["text"]))
+        made = "\x1f".join(str(values[name]) for name in ("company", "published_at", "text"))
         values["review_id"] = hashlib.sha256(made.encode()).hexdigest()[:24]
-    return {name: (shared | values).get(name) for name in FIELDS} | ({"problem": problem} if problem else {})
+    return {name: values.get(name) for name in FIELDS} | ({"problem": problem} if problem else {})
+
+# %% ../../nbs/collect/00_sites.ipynb #5f4f1dff
+def _read_markup(profile: SiteProfile, page: Selector, url: str | None, now: datetime | None) -> list[dict[str, Any]]:
+    if page.type == "json":
+        return []
+    site = page.css("meta[property='og:site_name']::attr(content), title::text").get()
+    source = urlsplit(url or "").netloc or profile.name
+    found = []
+    for raw in schema_reviews(page.get(), url):
+        raw |= {name: _web_address(url, raw[name]) for name in ("website", "logo")} | {"url": url, "source": source}
+        raw["text"] = read_text(raw["text"] or raw["title"] or "") or None
+        raw["company"] = raw["company"] or (site or source).strip()
+        raw["published_at"], raw["language"] = (
+            read_date(raw["published_at"], now),
+            raw["language"] or profile.language or None,
+        )
+        found.append(_complete(raw, raw.get("problem", "")))
+    return found
 
 # %% ../../nbs/collect/00_sites.ipynb #9ec0676e
 def next_url(
@@ -440,8 +469,9 @@ def next_url(
     url: str,  # its address
 ) -> str | None:  # the address of the next page
     "Find the next page of reviews."
-    if profile.reviews.next_page is not None:
-        link = profile.reviews.next_page.first(page)
+    if profile.reviews is None or profile.reviews.next_page is not None:
+        rule = profile.reviews.next_page if profile.reviews else Rule(css="[rel~=next]::attr(href)")
+        link = rule.first(page)
         return urljoin(url, link) if link else None
     document = document_of(profile, page)
     last = profile.reviews.page_count.first(document) if document is not None else None
@@ -486,5 +516,6 @@ def read_page(
         return "gone", []
     if reviews is None:
         return "unreadable", []
-    total = profile.reviews.total.first(document_of(profile, page)) if profile.reviews.total else None
+    rule = profile.reviews and profile.reviews.total
+    total = rule.first(document_of(profile, page)) if rule else None
     return ("login" if total and total.isdigit() and int(total) > 0 else "reviews"), []

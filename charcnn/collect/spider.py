@@ -270,8 +270,9 @@ class ReviewSpider(scrapy.Spider):
 
     def page_key(self, url: str) -> str:
         "An address without `page=1`, which is the page without it."
-        parts = urlsplit(url)
-        query = [pair for pair in parse_qsl(parts.query) if pair != (self.profile.reviews.page_parameter, "1")]
+        parts, rules = urlsplit(url), self.profile.reviews
+        parameter = rules.page_parameter if rules else "page"
+        query = [pair for pair in parse_qsl(parts.query) if pair != (parameter, "1")]
         return urlunsplit(parts._replace(query=urlencode(query), fragment=""))
 
 # %% ../../nbs/collect/05_spider.ipynb #92eda60d
