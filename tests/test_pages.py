@@ -1,13 +1,17 @@
 """Pages as people have them: what a person reads on a page is what is collected, and a wall is no page of reviews."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from scrapy.http import HtmlResponse
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
 
 from charcnn.collect.items import check_review
-from charcnn.collect.reviews import read_saved_pages
+from charcnn.collect.saved import read_saved_pages
 from charcnn.collect.sites import ProfileError, load_profile, next_url, read_page
 
 SHOP = {"displayName": "Acme", "websiteUrl": "https://acme.example", "profileImageUrl": "//cdn.example/acme.png"}
@@ -191,3 +195,27 @@ def test_any_site_with_schema_org_markup_is_read_without_a_profile(body):
     assert check_review(raw)[0].rating == 5
     selector = HtmlResponse("https://shop.example/a", body=page.encode()).selector
     assert next_url(load_profile("schema-org"), selector, "https://shop.example/a") == "https://shop.example/a?page=2"
+
+
+def test_pages_of_a_web_archive_are_read_with_their_addresses(tmp_path):
+    (tmp_path / "saved").mkdir()
+    with open(tmp_path / "saved/crawl.warc.gz", "wb") as opened:
+        writer = WARCWriter(opened, gzip=True)
+        for number in (1, 2):
+            headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
+            body, url = BytesIO(trustpilot([review(number)])), f"https://www.trustpilot.com/review/{number}"
+            writer.write_record(writer.create_warc_record(url, "response", payload=body, http_headers=headers))
+    report = read_saved_pages(tmp_path / "saved", load_profile("trustpilot"), tmp_path / "raw", progress=False)
+    kept = [json.loads(line) for line in (tmp_path / "raw/reviews.jsonl").read_text().splitlines()]
+    assert report.reviews == 2 and [row["url"][-1] for row in kept] == ["1", "2"]
+
+
+def test_a_saved_page_that_changed_is_read_again_and_helper_files_are_no_pages(tmp_path):
+    page, helper = tmp_path / "saved/page.html", tmp_path / "saved/page_files/frame.html"
+    helper.parent.mkdir(parents=True)
+    page.write_bytes(trustpilot([review(1)]))
+    helper.write_bytes(trustpilot([review(9)]))
+    for count in (1, 2):
+        page.write_bytes(trustpilot([review(number) for number in range(count)]))
+        report = read_saved_pages(page.parent, load_profile("trustpilot"), tmp_path / "raw", progress=False)
+        assert (report.reviews, pq.read_metadata(tmp_path / "raw/reviews.parquet").num_rows) == (count, count)

@@ -46,6 +46,8 @@ def check_review(
         return None, "missing review id"
     if not text:
         return None, "missing text"
+    if "\ufffd" in text:
+        return None, "text was decoded wrongly: it holds U+FFFD"
     try:
         rating = float("" if raw.get("rating") is None else raw["rating"])
     except ValueError:
