@@ -142,6 +142,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'charcnn.collect.cli.replica': ('collect/cli.html#replica', 'charcnn/collect/cli.py'),
                                      'charcnn.collect.cli.reviews': ('collect/cli.html#reviews', 'charcnn/collect/cli.py'),
                                      'charcnn.collect.cli.saved': ('collect/cli.html#saved', 'charcnn/collect/cli.py'),
+                                     'charcnn.collect.cli.status': ('collect/cli.html#status', 'charcnn/collect/cli.py'),
                                      'charcnn.collect.cli.try_page': ('collect/cli.html#try_page', 'charcnn/collect/cli.py')},
             'charcnn.collect.companies': { 'charcnn.collect.companies.CompanyFile': ( 'collect/companies.html#companyfile',
                                                                                       'charcnn/collect/companies.py'),

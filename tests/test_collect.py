@@ -142,7 +142,7 @@ def test_robots_and_politeness_hold_by_default(companies, tmp_path):
 class Door(BaseHTTPRequestHandler):
     "A site with each thing that made crawls endless, or ended them too early."
 
-    state: ClassVar = {"wall": True, "hits": Counter()}
+    state: ClassVar = {"wall": True, "grown": False, "hits": Counter()}
 
     def do_GET(self):
         path, _, query = self.path.partition("?")
@@ -159,6 +159,8 @@ class Door(BaseHTTPRequestHandler):
             body = item.format("c")
         elif path == "/cycle":
             body = item.format(f"cycle-{number}") + f'<a class=next href="/cycle?page={3 - number}">more</a>'
+        elif path == "/shop" and self.state["grown"] and number == 1:
+            body = item.format("newest") + body
         elif path == "/page-one-for-ever":
             body = item.format("one") + following
         elif path == "/missing-in-the-middle" and number == 2:
@@ -189,7 +191,7 @@ politeness: {delay: 0, concurrency: 1, retries: 0, cache_days: 7}
 
 @pytest.fixture
 def door(tmp_path):
-    Door.state.update(wall=True, hits=Counter())
+    Door.state.update(wall=True, grown=False, hits=Counter())
     server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     (tmp_path / "door.yaml").write_text(PROFILE)
@@ -229,8 +231,32 @@ def test_a_wall_is_asked_again_when_somebody_says_so_and_never_cached(door):
     assert door("captcha", again=["captcha"]).companies == {"done": 1}
 
 
+def test_a_finished_crawl_grows_by_what_is_new(door):
+    assert door("shop").reviews == 6
+    Door.state.update(grown=True, hits=Counter())
+    assert door("shop").reviews == 6 and not Door.state["hits"]["/shop"]
+    report = door("shop", new=True)
+    assert (report.reviews, report.unfinished, Door.state["hits"]["/shop"]) == (
+        7,
+        0,
+        2,
+    )  # the second page has nothing new
+
+
 def test_an_incomplete_crawl_ends_with_exit_code_3(door, tmp_path):
     door("missing-in-the-middle")
     command = [sys.executable, "-m", "charcnn", "collect", "reviews", "--companies", tmp_path / "companies.csv"]
     command += ["--site", tmp_path / "door.yaml", "--out", tmp_path / "raw", "--no-progress"]
     assert subprocess.run(command, capture_output=True).returncode == 3
+    command = [
+        sys.executable,
+        "-m",
+        "charcnn",
+        "collect",
+        "status",
+        tmp_path / "raw",
+        "--companies",
+        tmp_path / "companies.csv",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3 and "1 companies are unfinished" in done.stdout

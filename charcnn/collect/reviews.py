@@ -74,6 +74,7 @@ def collect_reviews(
     folder: str | Path,  # where the crawl keeps its files; a crawl that is there goes on
     shard: str = "1/1",  # which companies, e.g. 3/16
     again: Sequence[str] = (),  # how companies ended that are asked again, e.g. captcha, blocked, gone
+    new: bool = False,  # ask finished companies again, newest first, until a page brings nothing new
     progress: bool = True,  # show a progress bar
     **politeness: float,  # values that win over the profile's, e.g. `delay=1.0`
 ) -> CrawlReport:
@@ -86,8 +87,11 @@ def collect_reviews(
         "folder": str(folder),
         "shard": shard,
         "again": ",".join(again),
+        "new": "new" if new else "",
     } | politeness
-    with ReviewFiles(folder, again) as files:  # whole lines only, and nobody else at work, before the crawl starts
+    with ReviewFiles(
+        folder, [*again, *(["done"] if new else [])]
+    ) as files:  # whole lines only, and nobody else at work, before the crawl starts
         before = len(files.finished)
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, json.dumps(arguments)], stdout=subprocess.PIPE, text=True

@@ -237,19 +237,33 @@ class ReviewSpider(scrapy.Spider):
 
     name = "reviews"
 
-    def __init__(self, site: str, companies: str, folder: str, shard: str = "1/1", again: str = "", **politeness: Any):
+    def __init__(
+        self,
+        site: str,
+        companies: str,
+        folder: str,
+        shard: str = "1/1",
+        again: str = "",
+        new: str = "",
+        **politeness: Any,
+    ):
         super().__init__()
         self.profile = load_profile(site, **politeness)
         self.folder = Path(folder)
         self.companies = read_companies(companies, shard)
-        self.files = ReviewFiles(folder, [ended for ended in again.split(",") if ended])
+        self.files = ReviewFiles(folder, [*filter(None, again.split(",")), *(["done"] if new else [])])
+        self.new = bool(new)  # only reviews that are not there yet
+        self.stopping = None  # the end of the crawl, once it has been asked for
         self.walled: list[str] = []  # companies behind a wall, one after the other
         self.reading: dict[str, tuple[set, set]] = {}  # company: its pages and ids that were read in this crawl
 
     @classmethod
     def from_crawler(cls, crawler, *args, **kwargs):
         spider = super().from_crawler(crawler, *args, **kwargs)
-        for name, value in crawl_settings(spider.profile, spider.folder).items():
+        settings = crawl_settings(spider.profile, spider.folder)
+        if spider.new:
+            settings["HTTPCACHE_ENABLED"] = False  # the cache holds the pages as they were
+        for name, value in settings.items():
             crawler.settings.set(name, value, priority="spider")
         return spider
 
@@ -289,7 +303,8 @@ def parse(self: ReviewSpider, response, company_url: str, items: int) -> Iterato
         return
     self.walled.clear()
     found = {raw["review_id"] for raw in reviews}
-    is_new, following = not found <= ids, next_url(self.profile, page, response.url)
+    known = self.files.ids.get(company_url, set()) if self.new else set()
+    is_new, following = not found <= ids | known, next_url(self.profile, page, response.url)
     ids |= found
     for raw in reviews:
         yield {"raw": raw, "company_url": company_url}
@@ -308,7 +323,7 @@ def _brake(self: ReviewSpider, company_url: str, kind: str) -> Iterator[dict]:
         return
     self.walled.append(company_url)
     if len(self.walled) >= self.profile.walls.in_a_row:
-        if self.crawler.engine.running:
+        if self.stopping is None:
             text = (
                 "%d companies in a row are behind a wall; the crawl stops, give the same command to go on another day"
             )
