@@ -65,6 +65,7 @@ settings.setmodule(spider, priority="project")
 process = AsyncCrawlerProcess(settings)
 process.crawl(spider.ReviewSpider, **json.loads(sys.argv[1]))
 process.start()
+sys.exit(int(process.bootstrap_failed))  # a spider that could not be made is no crawl that ended
 """
 
 # %% ../../nbs/collect/06_reviews.ipynb #6b6fbca1
