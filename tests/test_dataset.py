@@ -115,7 +115,8 @@ def test_a_killed_run_leaves_nothing_that_looks_like_a_dataset(files, tmp_path):
 
 
 def test_corrected_ratings_flow_back(tmp_path):
-    from charcnn.app.store import Review, ReviewStore
+    from charcnn.app.reviews import Review
+    from charcnn.app.store import ReviewStore
 
     with ReviewStore(tmp_path / "reviews.duckdb") as store:
         for n in range(60):

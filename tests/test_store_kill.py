@@ -10,12 +10,14 @@ import pytest
 
 pytest.importorskip("duckdb")
 
-from charcnn.app.store import Review, ReviewStore, StoreBusy
+from charcnn.app.reviews import Review, StoreBusy
+from charcnn.app.store import ReviewStore
 
 WRITER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from charcnn.app.store import Review, ReviewStore
+from charcnn.app.reviews import Review
+from charcnn.app.store import ReviewStore
 
 def write(n):
     id = store.add(Review("Acme", f"{round} {n} " + "long review " * 50, n % 5 + 1))
