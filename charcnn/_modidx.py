@@ -1030,6 +1030,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'charcnn.train.training._check': ('train/training.html#_check', 'charcnn/train/training.py'),
                                         'charcnn.train.training._encode': ('train/training.html#_encode', 'charcnn/train/training.py'),
                                         'charcnn.train.training._fit': ('train/training.html#_fit', 'charcnn/train/training.py'),
+                                        'charcnn.train.training.build_averaging': ( 'train/training.html#build_averaging',
+                                                                                    'charcnn/train/training.py'),
                                         'charcnn.train.training.build_optimizer': ( 'train/training.html#build_optimizer',
                                                                                     'charcnn/train/training.py'),
                                         'charcnn.train.training.build_scheduler': ( 'train/training.html#build_scheduler',

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .collect.cli import collect, replica
+from .ratings import LABELS
 from .settings import load_settings
 
 # %% ../nbs/05_cli.ipynb #c6764536
@@ -217,11 +218,10 @@ def train(
 
 # %% ../nbs/05_cli.ipynb #f9bcb26c
 def _print_measures(measures: dict[str, dict]) -> None:
-    table = Table(
-        "split", "reviews", "accuracy", "macro-F1", "F1 bad", "F1 average", "F1 good", "error in stars", "ECE"
-    )
+    of_labels = [f"F1 {label}" for label in LABELS]
+    table = Table("split", "reviews", "accuracy", "macro-F1", *of_labels, "error in stars", "ECE")
     for name, found in measures.items():
-        f1 = [label["f1"] for label in found["labels"].values()]
+        f1 = [found["labels"][label]["f1"] for label in LABELS]  # by name: a file may hold them in any order
         values = [found["accuracy"], found["macro_f1"], *f1, found["mae_stars"], found["ece"]]
         table.add_row(name, f"{found['reviews']:,}", *(f"{value:.3f}" for value in values))
     Console(width=110).print(table)

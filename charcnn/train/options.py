@@ -33,6 +33,7 @@ class TrainingOptions:
     gradient_accumulation: int = 1  # batches for one step
     clip_norm: float = 1.0  # largest norm of the gradient; 0: no limit
     average: float = 0.999  # decay of the averaged weights that are evaluated and kept; 0: no averaging
+    average_warmup: bool = True  # let that decay rise from 0.1 on, so that a short run forgets its initial weights
     keep: Literal["best", "last"] = "best"  # weights in `best/`: of the epoch best on validation, or of the last one
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # mixed precision; auto: bf16 where it is fast
     threads: int = 0  # on a processor; another number gives other last bits. 0: one per core

@@ -65,8 +65,9 @@ def log_evaluation(
         if isinstance(tracker, WandBTracker):
             import wandb
 
-            rows = [[label, *evaluation["labels"][label].values()] for label in LABELS]
-            table = wandb.Table(columns=["label", "precision", "recall", "f1"], data=rows)
+            columns = ["precision", "recall", "f1"]
+            rows = [[label, *(evaluation["labels"][label][column] for column in columns)] for label in LABELS]
+            table = wandb.Table(columns=["label", *columns], data=rows)
             picture = wandb.Image(plot_confusion(evaluation))
             tracker.tracker.log({f"{name}/labels": table, f"{name}/confusion": picture}, step=step)
         elif isinstance(tracker, TrackioTracker):
