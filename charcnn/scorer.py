@@ -102,8 +102,9 @@ class Scorer:
         except Exception as e:  # ONNX Runtime has an exception of its own for each kind of broken file
             raise ModelError(f"{file} cannot be loaded: {str(e).strip().splitlines()[0]}") from e
         self.explains: bool = "contributions" in {output.name for output in self._session.get_outputs()}
-        optional = {given.name for given in self._session.get_overridable_initializers()}
-        self._without = {"explain": np.array(False)} if "explain" in optional else {}  # contributions cost time
+        # Contributions cost time, so a graph computes them on request; in folders of 0.14.0 the input has a default.
+        given = [*self._session.get_inputs(), *self._session.get_overridable_initializers()]
+        self._asks = "explain" in {each.name for each in given}
 
     @classmethod
     def from_pretrained(
@@ -126,7 +127,7 @@ class Scorer:
         return scores(self._run(ids))[0]
 
     def _run(self, ids: np.ndarray, output: str = "probabilities") -> np.ndarray:
-        more = {} if output == "contributions" else self._without
+        more = {"explain": np.array(output == "contributions")} if self._asks else {}
         return self._session.run([output], {"ids": ids.astype(np.int32), **more})[0]
 
 # %% ../nbs/03_scorer.ipynb #703ff508

@@ -61,7 +61,7 @@ def export_onnx(
     file: Path,  # the ONNX file to write
     calibration: Calibration | None = None,  # by default none
 ) -> None:
-    "Write the graph: `ids [batch, length]` to `probabilities`, and `contributions` if the model explains itself."
+    "Write the graph: `ids [batch, length]` to `probabilities`, and with `explain` to `contributions`, if the model has them."
     served = ServedModel(model.eval().cpu().float(), calibration)
     names = ["probabilities", "contributions"] if served.explains else ["probabilities"]
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
@@ -98,7 +98,6 @@ def _explain_on_request(file: Path) -> None:
     del graph.node[:]
     graph.node.extend([*always, choice])
     graph.input.append(make_tensor_value_info("explain", TensorProto.BOOL, []))
-    graph.initializer.append(make_tensor("explain", TensorProto.BOOL, [], [True]))
     onnx.save(whole, file)
 
 # %% ../../nbs/export/01_onnx.ipynb #5057d2bc
