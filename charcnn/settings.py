@@ -51,6 +51,7 @@ class PageSettings:
     host: str = "127.0.0.1"  # address to listen on
     port: int = 7860  # port to listen on
     proxies: int = 0  # reverse proxies in front, whose X-Forwarded-For entry is believed; 0: none
+    origins: str = ""  # addresses of pages elsewhere that may use the API, separated by blanks; *: all
 
 # %% ../nbs/00_settings.ipynb #9493ae39
 @dataclass(frozen=True)

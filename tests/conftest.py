@@ -1,14 +1,17 @@
 """What tests of several rooms share: a served page, and a browser to look at it."""
 
+import functools
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import duckdb
@@ -67,6 +70,27 @@ def serving(folder: Path) -> Iterator[Callable[..., Served]]:
         for process in started:
             process.kill()
             process.communicate()
+
+
+@contextmanager
+def serving_folder(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    "Serve a folder as `python -m http.server` does; give back the address, and a list that grows by each path asked for."
+    asked = []
+
+    class Recording(SimpleHTTPRequestHandler):
+        def log_request(self, *_):
+            asked.append(self.path)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Recording, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """charcnn.js in a real browser: the numbers of Python, and one clear reason where it fails."""
 
-import functools
 import gzip
 import hashlib
 import json
@@ -8,16 +7,13 @@ import random
 import shutil
 import subprocess
 import tarfile
-import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from conftest import serving_folder
 from onnx import TensorProto
 from onnx.helper import make_tensor
 
@@ -30,23 +26,6 @@ RUNTIME = WEB / "runtime"
 POINTS = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
 
 
-@contextmanager
-def serving_folder(folder: Path) -> Iterator[str]:
-    "Serve a folder as `python -m http.server` does, at the address that is given back."
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     "A served folder with an empty page, `web/` and the bundled model as `model/`."
@@ -54,7 +33,7 @@ def site(tmp_path_factory):
     (folder / "index.html").write_text("<!doctype html><link rel=icon href=data:,>")
     (folder / "web").symlink_to(WEB)
     (folder / "model").symlink_to(BUNDLED_MODEL)
-    with serving_folder(folder) as url:
+    with serving_folder(folder) as (url, _):
         yield folder, url
 
 

@@ -19,6 +19,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 
 from .. import __version__
 from .reviews import ReviewError, StoreError
@@ -261,4 +262,8 @@ def create_api(
     answer_errors(app)
     # a character takes up to 12 bytes as JSON escapes; the rest is room for what surrounds the text
     app.add_middleware(Guard, body_limit=12 * settings.limits.review_length + 20_000)
+    if origins := [origin.rstrip("/") for origin in settings.page.origins.split()]:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["content-type"]
+        )
     return app

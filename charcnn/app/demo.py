@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['IDLE', 'TINT_SCALE', 'BRAND', 'READING', 'STARS', 'NOTICE_SCRIPT', 'ABOUT', 'tone', 'tint', 'read_text', 'show_brand',
-           'next_brand', 'submit_review', 'asset', 'make_widgets', 'create_page', 'theme']
+           'next_brand', 'submit_review', 'asset', 'style_sheet', 'make_widgets', 'create_page', 'theme']
 
 # %% ../../nbs/app/09_demo.ipynb #701f9961
 import functools
@@ -129,6 +129,11 @@ def asset(
 ) -> str:
     "Read a style sheet or script of the page."
     return (files("charcnn.app") / "assets" / name).read_text(encoding="utf-8")
+
+
+def style_sheet() -> str:
+    "The look, which a page without a server has as well, and what Gradio needs beside it."
+    return (files("charcnn") / "web" / "look.css").read_text(encoding="utf-8") + asset("page.css")
 
 
 def make_widgets(

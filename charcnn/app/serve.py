@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from .admin import admin_page
 from .api import AdminDoor, create_api
 from .brands import load_brands
-from .demo import asset, create_page, theme
+from .demo import create_page, style_sheet, theme
 from .service import ReviewService, ScoresText
 from .store import ReviewStore
 from ..scorer import Scorer
@@ -37,7 +37,7 @@ def create_app(
     app.include_router(admin_page(service, door))
     return gr.mount_gradio_app(
         app, create_page(service, settings), path="/", run_history=False, footer_links=[], show_error=False,
-        ssr_mode=False, mcp_server=False, enable_monitoring=False, theme=theme(), css=asset("page.css"), max_file_size=1,
+        ssr_mode=False, mcp_server=False, enable_monitoring=False, theme=theme(), css=style_sheet(), max_file_size=1,
     )  # fmt: skip
 
 # %% ../../nbs/app/11_serve.ipynb #8db6318c

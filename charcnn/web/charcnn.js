@@ -106,51 +106,81 @@ export class Encoder {
   }
 }
 
-// ---- ratings: the same rules as charcnn/ratings.py
+// ---- labels: the same rules as charcnn/labels.py
 
-const LABEL_OF_CLASS = { 5: [0, 0, 1, 2, 2], 3: [0, 1, 2], 2: [0, 2] };
+// Ratings have an order, a score and a suggested rating: five stars, which are reported as three labels, or fewer classes.
+const RATINGS = { 5: ["1", "2", "3", "4", "5"], 3: ["bad", "average", "good"], 2: ["bad", "good"] };
+const LABEL_OF_STARS = [0, 0, 1, 2, 2];
 const NEUTRAL = { 5: [0.1, 0.2, 0.4, 0.2, 0.1], 3: [0.3, 0.4, 0.3], 2: [0.5, 0.5] };
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
+export class Labels {
+  // `config` is config.json; before 0.15 a model predicted ratings, and said how many classes it has
+  constructor(config) {
+    const told = Array.isArray(config.labels) ? { classes: RATINGS[config.classes], ratings: true } : config.labels;
+    if (Array.isArray(config.labels) && !told.classes) {
+      throw new ModelError(`classes is ${config.classes}; ratings have 5, 3 (bad, average, good) or 2 (bad, good)`);
+    }
+    refuseUnknownKeys(told, ["classes", "ratings"], "labels");
+    const { classes, ratings } = told;
+    if (!Array.isArray(classes) || classes.length < 2 || classes.some((name) => typeof name !== "string")) {
+      throw new ModelError("labels.classes is no list of two or more names");
+    }
+    if (ratings && `${classes}` !== `${RATINGS[classes.length]}`) {
+      throw new ModelError(`labels ${classes.slice(0, 5)} are no ratings: 1-5, bad, average and good, or bad and good`);
+    }
+    const grouped = ratings && classes.length === 5;
+    Object.assign(this, { classes, areRatings: Boolean(ratings), names: grouped ? RATINGS[3] : classes });
+    this.ofClass = grouped ? LABEL_OF_STARS : classes.map((_, place) => place);
+  }
+
+  read(probabilities) {
+    const shares = this.names.map(() => 0);
+    probabilities.forEach((probability, place) => (shares[this.ofClass[place]] += probability));
+    const label = this.names[shares.indexOf(Math.max(...shares))];
+    if (!this.areRatings) return { label, probabilities };
+    const score = sum(probabilities.map((p, place) => (p * place) / (probabilities.length - 1)));
+    return { label, probabilities, score, rating: suggestedRating(probabilities) };
+  }
+
+  // What is said of a text without any content.
+  neutral() {
+    const count = this.classes.length;
+    if (!this.areRatings) return { label: null, probabilities: this.classes.map(() => 1 / count) };
+    return { label: "average", probabilities: NEUTRAL[count], score: 0.5, rating: 3 };
+  }
+}
 
 // The median of the ratings; where there are fewer classes than stars, each is spread evenly around its place.
 function suggestedRating(probabilities) {
   const most = probabilities.length - 1;
-  const below = (border) => sum(probabilities.map((p, place) => p * Math.min(1, Math.max(0, most * border - place + 0.5))));
+  const share = (place, border) => Math.min(1, Math.max(0, most * border - place + 0.5));
+  const below = (border) => sum(probabilities.map((p, place) => p * share(place, border)));
   return 1 + [0.125, 0.375, 0.625, 0.875].filter((border) => below(border) < 0.5).length;
-}
-
-function read(probabilities, labels) {
-  const of = LABEL_OF_CLASS[probabilities.length];
-  const shares = labels.map((_, label) => sum(probabilities.filter((_, place) => of[place] === label)));
-  return {
-    label: labels[shares.indexOf(Math.max(...shares))],
-    probabilities,
-    score: sum(probabilities.map((p, place) => (p * place) / (probabilities.length - 1))),
-    rating: suggestedRating(probabilities),
-  };
 }
 
 // ---- the model
 
 export class Scorer {
   constructor(config, session, ort) {
-    Object.assign(this, { config, session, ort, name: config.name ?? "", encoder: config.encoder, last: null });
+    Object.assign(this, { config, session, ort, name: config.name ?? "", last: null });
+    Object.assign(this, { encoder: config.encoder, labels: config.labels });
     this.explains = session.outputNames.includes("contributions");
   }
 
   // Score one text; a blank one is neutral. Contributions, for models that know them, are pairs of a character and
-  // what it adds to the margin between good and bad; `explain: false` leaves them out, which saves a third of the time.
+  // what it adds to the margin between good and bad, or for the label; `explain: false` leaves them out and is faster.
+  // Score and rating are there where labels are ratings.
   async score(text, { explain = true } = {}) {
     if (typeof text !== "string") throw new ModelError(`text is ${text === null ? "null" : typeof text}, not a string`);
     const { ids, characters, places } = this.encoder.encode(text);
     const wanted = explain && this.explains;
     const pairs = () => characters.map((character) => [character, 0]);
     if (!ids.length || isBlank(text)) {
-      const neutral = { label: "average", probabilities: NEUTRAL[this.config.classes], score: 0.5, rating: 3 };
-      return wanted ? { ...neutral, contributions: pairs() } : neutral;
+      return wanted ? { ...this.labels.neutral(), contributions: pairs() } : this.labels.neutral();
     }
     const outputs = await this.run(ids, wanted);
-    const found = read(Array.from(outputs.probabilities.data), this.config.labels);
+    const found = this.labels.read(Array.from(outputs.probabilities.data));
     if (!wanted) return found;
     const contributions = pairs();
     places.forEach((place, i) => (contributions[place][1] = outputs.contributions.data[i]));
@@ -176,10 +206,17 @@ export class Scorer {
 
 // ---- loading
 
-const folderUrl = (folder) => new URL(`${folder}`.replace(/\/*$/, "/"), globalThis.location.href);
+// Where the files of a folder are: in it, or each at an address of its own.
+function locate(folder) {
+  if (typeof folder !== "string" && !(folder instanceof URL)) return (name) => new URL(folder[name], location.href);
+  const base = new URL(`${folder}`.replace(/\/*$/, "/"), location.href);
+  return (name) => new URL(name, base);
+}
 
-// The bytes of a file. With a cache the file is fetched once and kept in the browser.
-async function fetchBytes(url, cache) {
+const shown = (url) => (url.protocol === "data:" ? "a file in this page" : url.href);
+
+// The bytes of a file, unpacked if it is compressed by gzip. With a cache the file is fetched once and kept in the browser.
+export async function fetchBytes(url, cache) {
   try {
     let answer = await cache?.match(url);
     if (!answer) {
@@ -192,17 +229,14 @@ async function fetchBytes(url, cache) {
     const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(unpacked).arrayBuffer());
   } catch (e) {
-    throw new ModelError(`${url} cannot be loaded: ${e.message}`);
+    throw new ModelError(`${shown(url)} cannot be loaded: ${e.message}`);
   }
 }
 
 function checkConfig(config) {
   if (config === null || typeof config !== "object") throw new ModelError("it holds no object");
   const encoder = new Encoder(config.encoder);
-  if (!Object.hasOwn(LABEL_OF_CLASS, config.classes)) {
-    throw new ModelError(`classes is ${config.classes}; a model predicts 5 ratings, 3 labels, or bad and good`);
-  }
-  return { ...config, encoder };
+  return { ...config, encoder, labels: new Labels(config) };
 }
 
 async function readConfig(url, cache) {
@@ -210,48 +244,46 @@ async function readConfig(url, cache) {
   try {
     return checkConfig(JSON.parse(new TextDecoder().decode(bytes)));
   } catch (e) {
-    throw new ModelError(`${url} cannot be used: ${e.message}; export the model again with charcnn export`);
+    throw new ModelError(`${shown(url)} cannot be used: ${e.message}; export the model again with charcnn export`);
   }
 }
 
-async function startRuntime(folder, cache) {
+async function startRuntime(file, cache) {
   if (typeof globalThis.WebAssembly?.instantiate !== "function") {
     throw new ModelError("this browser runs no WebAssembly, which the model needs; allow it or use another browser");
   }
-  const wasm = fetchBytes(new URL("ort-wasm-simd-threaded.wasm.gz", folder), cache);
-  const script = new URL("ort.wasm.bundle.min.mjs", folder);
+  const wasm = fetchBytes(file("ort-wasm-simd-threaded.wasm.gz"), cache);
+  const script = file("ort.wasm.bundle.min.mjs");
   const [binary, ort] = await Promise.all([
     wasm,
-    import(script).catch((e) => { throw new ModelError(`${script} cannot be loaded: ${e.message}`); }),
+    import(script).catch((e) => { throw new ModelError(`${shown(script)} cannot be loaded: ${e.message}`); }),
   ]);
   Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: binary });
   ort.env.logLevel = "error";
   return ort;
 }
 
-// Load a model folder. `runtime` is the folder of ONNX Runtime Web. `keep` holds the files in the browser's cache, also
-// across visits: the names of both folders must then change with what is in them.
+// Load a model folder. `runtime` is the folder of ONNX Runtime Web; either may be an object that has an address for each of
+// its files. `keep` holds the files in the browser's cache, also across visits: the names of both folders must then change
+// with what is in them.
 export async function load(folder, { runtime = new URL("runtime/", import.meta.url), keep = false } = {}) {
-  const [model, engine] = [folderUrl(folder), folderUrl(runtime)];
-  const name = `charcnn ${new URL(".", globalThis.location.href).pathname}`;
+  const [model, engine] = [locate(folder), locate(runtime)];
+  const name = `charcnn ${new URL(".", location.href).pathname}`;
   const cache = keep && globalThis.caches ? await caches.open(name).catch(() => undefined) : undefined;
-  const graph = new URL("model.onnx", model);
-  const [config, bytes, ort] = await Promise.all([
-    readConfig(new URL("config.json", model), cache), fetchBytes(graph, cache), startRuntime(engine, cache),
+  const [config, graph, ort] = await Promise.all([
+    readConfig(model("config.json"), cache), fetchBytes(model("model.onnx"), cache), startRuntime(engine, cache),
   ]);
-  let session;
-  try {
-    session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
-  } catch (e) {
-    throw new ModelError(`${graph} cannot be loaded: ${e.message}`);
+  const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] }).catch((e) => {
+    throw new ModelError(`${shown(model("model.onnx"))} cannot be loaded: ${e.message}`);
+  });
+  if (!session.outputNames.includes("probabilities")) {
+    throw new ModelError(`${shown(model("model.onnx"))} has no output probabilities; export the model again`);
   }
-  if (!session.outputNames.includes("probabilities")) throw new ModelError(`${graph} has no output probabilities`);
-  await forgetOthers(cache, [model, engine]);
+  if (cache) await forgetOthers(cache, [model("."), engine(".")]);
   return new Scorer(config, session, ort);
 }
 
 async function forgetOthers(cache, folders) {
-  const kept = (await cache?.keys()) ?? [];
-  const old = kept.filter(({ url }) => !folders.some((folder) => url.startsWith(folder)));
+  const old = (await cache.keys()).filter(({ url }) => !folders.some((folder) => url.startsWith(folder)));
   await Promise.all(old.map((request) => cache.delete(request)));
 }
