@@ -45,6 +45,23 @@ def test_the_wheel_carries_model_brands_and_logos(bin_folder, tmp_path):
     assert len(list((package / "app/data/logos").glob("*.svg"))) >= 100
 
 
+def test_the_base_install_exports_a_page(bin_folder, tmp_path):
+    "With model, runtime, its licence, and brands."
+    run(bin_folder / "charcnn", "export-page", tmp_path / "site", cwd=tmp_path)
+    found = {file.name for file in (tmp_path / "site").rglob("*") if file.stat().st_size}
+    assert found >= {
+        "index.html",
+        "offline.html",
+        "charcnn.js",
+        "page.js",
+        "look.css",
+        "model.onnx",
+        "config.json",
+        "LICENSE",
+    }
+    assert found >= {"ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm.gz", "brands.json.gz"}
+
+
 def test_a_verb_that_needs_an_extra_names_it(bin_folder, tmp_path):
     done = subprocess.run([bin_folder / "charcnn", "serve"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
