@@ -34,6 +34,7 @@ class StoreSettings:
     ip: Literal["hash", "full", "none"] = "hash"  # what is kept of a visitor's IP address
     ip_key: str = ""  # key of that hash; empty: made once and kept beside the store
     memory: str = "1GB"  # memory DuckDB may use
+    retention_days: int = 0  # reviews older than this are deleted; 0: none
 
 
 @dataclass(frozen=True)
