@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .app.cli import store
 from .collect.cli import collect, replica
 from .ratings import LABELS
 from .settings import load_settings
@@ -104,6 +105,7 @@ def score(
 
 # %% ../nbs/05_cli.ipynb #415d8c00
 app.add_typer(collect, name="collect")
+app.add_typer(store, name="store")
 app.command()(replica)
 
 # %% ../nbs/05_cli.ipynb #acfd0b5e
