@@ -234,6 +234,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'charcnn.app.upkeep._differing': ('app/upkeep.html#_differing', 'charcnn/app/upkeep.py'),
                                     'charcnn.app.upkeep._filled': ('app/upkeep.html#_filled', 'charcnn/app/upkeep.py'),
                                     'charcnn.app.upkeep._keep_changes': ('app/upkeep.html#_keep_changes', 'charcnn/app/upkeep.py'),
+                                    'charcnn.app.upkeep._make_database': ('app/upkeep.html#_make_database', 'charcnn/app/upkeep.py'),
                                     'charcnn.app.upkeep._merged': ('app/upkeep.html#_merged', 'charcnn/app/upkeep.py'),
                                     'charcnn.app.upkeep._open_or_set_aside': ( 'app/upkeep.html#_open_or_set_aside',
                                                                                'charcnn/app/upkeep.py'),

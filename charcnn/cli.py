@@ -105,7 +105,6 @@ def score(
 
 # %% ../nbs/05_cli.ipynb #415d8c00
 app.add_typer(collect, name="collect")
-app.add_typer(store, name="store")
 app.command()(replica)
 
 # %% ../nbs/05_cli.ipynb #acfd0b5e
@@ -346,6 +345,9 @@ def run(
     print(f"executed notebook in {made}")
 
 # %% ../nbs/05_cli.ipynb #c6382d09
+app.add_typer(store, name="store")
+
+
 @app.command()
 def serve():
     """Serve the page and the REST API; the settings say where, with which model and store.

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Findings', 'check_store', 'back_up', 'restore', 'repair']
 
-# %% ../../nbs/app/06_upkeep.ipynb #dd9d098a
+# %% ../../nbs/app/06_upkeep.ipynb #c09346b3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,9 +20,9 @@ from .database import COLUMNS, Database, is_busy
 from .journal import Journal, lock_journal
 from .reviews import StoreBusy, StoreError
 from .segments import UNFINISHED, copy_journal, decode_line, is_whole, read_journal, segment_files
-from .store import ReviewStore, adopted, journal_folder
+from .store import adopted, journal_folder
 
-# %% ../../nbs/app/06_upkeep.ipynb #cafb5ec4
+# %% ../../nbs/app/06_upkeep.ipynb #9c613447
 @dataclass
 class Findings:
     "What a check has found."
@@ -51,7 +51,7 @@ def check_store(
     _check_database(path, folder, found)
     return found
 
-# %% ../../nbs/app/06_upkeep.ipynb #06292959
+# %% ../../nbs/app/06_upkeep.ipynb #36bd39e8
 def _check_database(path: Path, folder: Path, found: Findings) -> None:
     if not path.exists():
         found.notes.append(f"{path}: there is no database; the next start of the page makes it from the journal")
@@ -93,7 +93,7 @@ def _differing(folder: Path, number: int, rows: pa.Table) -> list[int]:
         both = f"(({ours}) EXCEPT FROM theirs) UNION (FROM theirs EXCEPT ({ours}))"
         return [id for (id,) in cursor.execute(f"SELECT DISTINCT id FROM ({both}) ORDER BY id").fetchall()]
 
-# %% ../../nbs/app/06_upkeep.ipynb #f4f5c867
+# %% ../../nbs/app/06_upkeep.ipynb #fea2ddd7
 def back_up(
     path: Path,  # of the database
     folder: Path,  # the backup; made if there is none
@@ -113,11 +113,18 @@ def restore(
         raise StoreError(f"{folder}: this is no backup; it holds no segment of a journal")
     if path.exists() or segment_files(journal_folder(path)):
         raise StoreError(f"{path}: there is a store already; move it and {journal_folder(path).name} away first")
+    path.parent.mkdir(parents=True, exist_ok=True)
     copy_journal(folder, journal_folder(path))
-    with ReviewStore(path, ip="none") as store:
-        return len(store)
+    return _make_database(path)
 
-# %% ../../nbs/app/06_upkeep.ipynb #07b2a8a4
+
+def _make_database(path: Path) -> int:
+    with Journal(journal_folder(path)) as journal, Database(path) as database:
+        database.follow(journal.entries())
+        with database.reading() as cursor:
+            return cursor.execute("SELECT count(*) FROM reviews").fetchall()[0][0]
+
+# %% ../../nbs/app/06_upkeep.ipynb #95954435
 def repair(
     path: Path,  # of the database; the page must not be running
 ) -> list[str]:  # what was done, and what is lost
@@ -146,11 +153,9 @@ def repair(
         new.rename(folder)
     finally:
         lock.release()
-    with ReviewStore(path, ip="none") as store:
-        done.append(f"{path}: {len(store):,} reviews")
-    return done
+    return [*done, f"{path}: {_make_database(path):,} reviews"]
 
-# %% ../../nbs/app/06_upkeep.ipynb #fddafd08
+# %% ../../nbs/app/06_upkeep.ipynb #d6adb6a1
 def _unused(path: Path) -> Path:
     numbered = (path.with_name(f"{path.name}-{n}") for n in range(2, 10**6))
     return path if not path.exists() else next(other for other in numbered if not other.exists())
@@ -183,7 +188,7 @@ def _open_or_set_aside(path: Path, done: list[str]) -> Database | None:
         done.append(f"{aside}: put aside, since it does not open ({e}); the database was made again from the journal")
         return None
 
-# %% ../../nbs/app/06_upkeep.ipynb #7ca9402e
+# %% ../../nbs/app/06_upkeep.ipynb #ced3602e
 def _merged(folder: Path, database: Database | None, done: list[str]) -> Iterator[dict]:
     due = 1
     for line in read_journal(folder):
@@ -216,7 +221,7 @@ def _filled(first: int, last: int, database: Database | None, done: list[str]) -
     )
     yield from adopted(iter(rows), first - 1, last)
 
-# %% ../../nbs/app/06_upkeep.ipynb #678d6712
+# %% ../../nbs/app/06_upkeep.ipynb #14bceb3d
 def _keep_changes(journal: Journal, database: Database, done: list[str]) -> None:
     with _view(journal.folder, database.number) as view:
         ours, theirs = _ratings(view), _ratings(database)
