@@ -19,7 +19,7 @@ from rich.table import Table
 
 from .app.cli import store
 from .collect.cli import collect, replica
-from .ratings import LABELS
+from .labels import Labels
 from .settings import load_settings
 
 # %% ../nbs/05_cli.ipynb #c6764536
@@ -101,7 +101,10 @@ def score(
         raise ValueError(f"{text} is a file; say with --output where its scored rows go")
     else:
         found = _scorer(model)(text)
-        print(f"{found.score:.3f} {found.label}, suggested rating {found.rating} of 5")
+        if found.rating:
+            print(f"{found.score:.3f} {found.label}, suggested rating {found.rating} of 5")
+        else:
+            print(f"{max(found.probabilities):.3f} {found.label or 'no label: the text is blank'}")
 
 # %% ../nbs/05_cli.ipynb #415d8c00
 app.add_typer(collect, name="collect")
@@ -119,6 +122,9 @@ def dataset(
     ] = None,
     text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     rating_column: Annotated[str, typer.Option(help="Column of the ratings, 1 to 5.")] = "rating",
+    label_column: Annotated[
+        str, typer.Option(help="Column of any other labels, e.g. topics; in place of ratings.")
+    ] = "",
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     separator: Annotated[str, typer.Option(help="Between the columns of CSV; found out by default.")] = "",
     validation: Annotated[float, typer.Option(help="Share of the reviews for validation.")] = 0.05,
@@ -128,7 +134,10 @@ def dataset(
         list[str] | None, typer.Option(help="A preprocessing step, e.g. remove_urls. Repeatable, in order.")
     ] = None,
     group_labels: Annotated[
-        str, typer.Option(help="classes (bad, average, good), ratings (1-5) or binary (bad, good).")
+        str,
+        typer.Option(
+            help="Of ratings: classes (bad, average, good), ratings (1-5) or binary (bad, good); what a model predicts."
+        ),
     ] = "classes",
     ignore_center: Annotated[bool, typer.Option(help="Leave out reviews with 3 stars.")] = False,
     balance: Annotated[bool, typer.Option(help="Keep no label more often than --ratio times the rarest.")] = False,
@@ -146,11 +155,13 @@ def dataset(
     """Make a dataset of raw reviews: cleaned, without duplicates, split by what the texts say.
 
     charcnn dataset "data/raw/*.jsonl" --output data/dataset
+
+    charcnn dataset questions.csv --label-column topic --output data/questions
     """
     from charcnn.dataset.prepare import DatasetOptions, prepare, read_exclusions
 
     options = DatasetOptions(
-        text_column, rating_column, encoding, separator, validation, test, max_rows, tuple(step or ()), group_labels,
+        text_column, rating_column, label_column, encoding, separator, validation, test, max_rows, tuple(step or ()), group_labels,
         ignore_center, balance, ratio, language, _weights(weight or []), read_exclusions(exclude) if exclude else (),
     )  # fmt: skip
     prepare(sources, output, options, validation_source or [], progress)
@@ -173,10 +184,9 @@ def _weights(given: list[str]) -> dict[str, float]:
 def _print_report(folder: Path) -> None:
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     for split, labels in report["splits"].items():
-        print(
-            f"{split:12}{sum(labels.values()):>12,}  "
-            + ", ".join(f"{count:,} {name}" for name, count in labels.items())
-        )
+        counts = [f"{count:,} {name}" for name, count in labels.items()]
+        more = f" and {len(counts) - 10} more labels" if len(counts) > 10 else ""
+        print(f"{split:12}{sum(labels.values()):>12,}  {', '.join(counts[:10])}{more}")
     for reason, count in report["dropped"].items():
         print(f"left out    {count:>12,}  {reason}")
     print(f"dataset {report['fingerprint']} written to {folder}")
@@ -218,13 +228,13 @@ def train(
     print(f"best model in {best}; `charcnn export {run} {dataset} MODEL` makes a model folder of it")
 
 # %% ../nbs/05_cli.ipynb #f9bcb26c
-def _print_measures(measures: dict[str, dict]) -> None:
-    of_labels = [f"F1 {label}" for label in LABELS]
-    table = Table("split", "reviews", "accuracy", "macro-F1", *of_labels, "error in stars", "ECE")
-    for name, found in measures.items():
-        f1 = [found["labels"][label]["f1"] for label in LABELS]  # by name: a file may hold them in any order
-        values = [found["accuracy"], found["macro_f1"], *f1, found["mae_stars"], found["ece"]]
-        table.add_row(name, f"{found['reviews']:,}", *(f"{value:.3f}" for value in values))
+def _print_measures(measures: dict[str, dict], labels: Labels) -> None:
+    from charcnn.train.evaluation import tabulate
+
+    head, *rows = tabulate(measures, labels)
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
     Console(width=110).print(table)
 
 
@@ -246,8 +256,9 @@ def evaluate(
     splits, _ = load_splits(dataset)
     if split not in splits:
         raise ValueError(f"{dataset} has no split {split!r}; its splits: {', '.join(splits)}")
-    measures = evaluate_scorer(_scorer(model), splits[split], progress)
-    _print_measures(measures)
+    scorer = _scorer(model)
+    measures = evaluate_scorer(scorer, splits[split], progress)
+    _print_measures(measures, scorer.labels)
     if output:
         output.write_text(json.dumps(measures, indent=1), encoding="utf-8")
         print(f"measures written to {output}")
@@ -272,7 +283,8 @@ def export(
     from charcnn.train.stages import load_splits
 
     config = export_run(run, load_splits(dataset)[0], folder, name, description, progress)
-    _print_measures({kind: config["metrics"][kind] for kind in ("natural", "balanced")})
+    measures = {kind: config["metrics"][kind] for kind in ("natural", "balanced")}
+    _print_measures(measures, Labels.from_config(config["labels"]))
     print(f"largest difference to torch {max(config['onnx_difference'].values()):.1e}; model folder {folder}")
 
 # %% ../nbs/05_cli.ipynb #e0bb96b1

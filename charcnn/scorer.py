@@ -17,7 +17,7 @@ import onnxruntime
 from fastcore.basics import patch
 from rich.progress import Progress
 
-from .ratings import Score, neutral_score, scores
+from .labels import Labels, Score
 from .text import Encoder, pad, preprocess
 
 # %% ../nbs/03_scorer.ipynb #dd146dc9
@@ -30,13 +30,14 @@ BUNDLED_MODEL = Path(str(files("charcnn"))) / "pretrained"
 
 def read_config(
     folder: Path,  # a model folder
-) -> dict:  # its `config.json`; `encoder` is an `Encoder`
+) -> dict:  # its `config.json`; `encoder` is an `Encoder`, `labels` are `Labels`
     "Read and check a model folder's `config.json`. Raises `ModelError` naming the file and what is wrong with it."
     file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         config["encoder"] = Encoder.from_config(config["encoder"])
-        neutral_score(config["classes"])
+        old = isinstance(config["labels"], list)  # before 0.15 a model predicted ratings and gave their number
+        config["labels"] = Labels.of_ratings(config["classes"]) if old else Labels.from_config(config["labels"])
     except FileNotFoundError as e:
         raise ModelError(f"{file} does not exist; a model folder holds config.json and model.onnx") from e
     except KeyError as e:
@@ -91,7 +92,7 @@ class Scorer:
         folder = BUNDLED_MODEL if folder is None else Path(folder)
         self.config = read_config(folder)
         self.encoder: Encoder = self.config["encoder"]
-        self.classes: int = self.config["classes"]
+        self.labels: Labels = self.config["labels"]
         self.name: str = self.config.get("name") or folder.name  # kept with each review that the model scored
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -120,11 +121,11 @@ class Scorer:
         self,
         text: str,  # any string
     ) -> Score:
-        "Score one text; a blank one is neutral. Raises `TypeError` for a non-string."
+        "Score one text; a blank one is neutral, or has no label. Raises `TypeError` for a non-string."
         ids = self.encoder([text])
         if not ids.size or text.isspace():
-            return neutral_score(self.classes)
-        return scores(self._run(ids))[0]
+            return self.labels.neutral_score()
+        return self.labels.scores(self._run(ids))[0]
 
     def _run(self, ids: np.ndarray, output: str = "probabilities") -> np.ndarray:
         more = {"explain": np.array(output == "contributions")} if self._asks else {}
@@ -136,9 +137,10 @@ def explain(
     self: Scorer,
     text: str,  # any string
 ) -> list[tuple[str, float]]:  # each character and its share; characters the model does not see have none (0)
-    """Say what each character adds to the margin between good (above 0) and bad (below 0).
+    """Say what each character adds to the margin between good (above 0) and bad (below 0), or for the predicted label.
 
-    With `config["bias"]` the shares sum to that margin. A model with preprocessing steps explains the text behind them.
+    With `config["bias"]` the shares sum to that margin. Labels without an order have the margin between the predicted one and the
+    mean of the others. A model with preprocessing steps explains the text behind them.
     Raises `ModelError` if the model cannot explain itself.
     """
     if not self.explains:
@@ -183,12 +185,12 @@ def _many(self: Scorer, texts: Iterable[str], batch_size: int, progress: bool) -
 def _score_window(self: Scorer, texts: list[str], batch_size: int) -> list[Score]:
     ids, offsets = self.encoder.flat(texts)
     lengths = np.diff(offsets)
-    found = [neutral_score(self.classes)] * len(texts)
+    found = [self.labels.neutral_score()] * len(texts)
     rows = [row for row in np.argsort(lengths, kind="stable").tolist() if lengths[row] and not texts[row].isspace()]
     for start in range(0, len(rows), batch_size):
         batch = rows[start : start + batch_size]
         parts = [ids[offsets[row] : offsets[row + 1]] for row in batch]
         padded = pad(np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths[batch])]))
-        for row, score in zip(batch, scores(self._run(padded)), strict=True):
+        for row, score in zip(batch, self.labels.scores(self._run(padded)), strict=True):
             found[row] = score
     return found

@@ -64,7 +64,7 @@ HOSTILE = {
     "binary.parquet": (bytes(range(256)) * 50, "binary.parquet"),
     "columns.jsonl": (b'{"body": "good", "stars": 5}\n', "no column 'text'; its columns: body, stars"),
     "separator.csv": (b"text|rating\ngood|5\n", None),
-    "header.csv": (b"text,rating\n", "no review is left"),
+    "header.csv": (b"text,rating\n", "no text is left"),
     "list.jsonl": (b"[1, 2, 3]\n", "list.jsonl"),
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ from .. import __version__
 from .database import Filter
 from .reviews import ReviewError, StoreError
 from .service import RateLimiter, ReviewService, TooManyRequests, Visitor, client_address
-from ..ratings import Score
+from ..labels import Score
 from ..settings import AdminSettings, Settings
 
 # %% ../../nbs/app/09_api.ipynb #4d026777

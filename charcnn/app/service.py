@@ -21,7 +21,8 @@ from fastcore.basics import patch
 from .brands import Brand
 from .reviews import Review, ReviewError, storable
 from .store import ReviewStore
-from ..ratings import Score
+from ..labels import Labels, Score
+from ..scorer import ModelError
 from ..settings import LimitsSettings
 
 # %% ../../nbs/app/08_service.ipynb #b55f307f
@@ -103,6 +104,7 @@ class ScoresText(Protocol):
     "What the service needs of a scorer; `charcnn.scorer.Scorer` is one."
 
     name: str  # goes into the table
+    labels: Labels  # what it predicts
     explains: bool  # whether `explain` can be called
 
     def __call__(self, text: str) -> Score: ...
@@ -129,6 +131,10 @@ class ReviewService:
         brands: Sequence[Brand],  # companies there are
         limits: LimitsSettings = LimitsSettings(),  # what one visitor may do
     ):
+        "Raises `ModelError` for a model that does not predict ratings."
+        if not scorer.labels.are_ratings:
+            names = ", ".join(scorer.labels.names[:5])
+            raise ModelError(f"model {scorer.name} predicts {names}; a page of reviews needs one that predicts ratings")
         self.scorer, self.store, self.limits = scorer, store, limits
         self.brands = {brand.name: brand for brand in brands}
         self._scores = RateLimiter("scores", limits.scores_per_minute)

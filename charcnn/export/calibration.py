@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..ratings import LABEL_OF_CLASS, label_of_rating
+from ..labels import Labels
 from ..train.evaluation import balanced_rows
 
 # %% ../../nbs/export/00_calibration.ipynb #ce89a9f3
@@ -21,7 +21,7 @@ class Calibration:
     "Turns logits into the logits that are served."
 
     temperature: float = 1.0  # divides the logits
-    bias: tuple[float, ...] = (0.0, 0.0, 0.0)  # added to the logits of bad, average and good
+    bias: tuple[float, ...] = ()  # added to the logits of each class; none: 0
     cap: float = 0.0  # largest spread of a text's logits, before the bias; 0: no cap
 
     def scale(self, logits: Tensor) -> Tensor:  # (B, classes) -> (B, 1)
@@ -32,8 +32,8 @@ class Calibration:
         return self.cap * torch.tanh(spread / (self.temperature * self.cap)) / spread
 
     def __call__(self, logits: Tensor) -> Tensor:  # (B, classes) -> (B, classes)
-        of_classes = [self.bias[label] for label in LABEL_OF_CLASS[logits.shape[-1]]]
-        return logits * self.scale(logits) + torch.tensor(of_classes, dtype=logits.dtype)
+        scaled = logits * self.scale(logits)
+        return scaled + torch.tensor(self.bias, dtype=logits.dtype) if self.bias else scaled
 
     def probabilities(
         self,
@@ -45,24 +45,28 @@ class Calibration:
 # %% ../../nbs/export/00_calibration.ipynb #f35a3700
 def fit_calibration(
     logits: np.ndarray,  # `[texts, classes]`
-    ratings: np.ndarray,  # what people gave, 1-5, `[texts]`
+    values: np.ndarray,  # ratings that people gave, or numbers of labels, `[texts]`
+    labels: Labels,  # what is predicted
 ) -> Calibration:
     "Fit the calibration that makes the true labels most likely. Source: arXiv 1901.06852."
-    truth = label_of_rating(ratings)
-    rows = balanced_rows(truth)
-    values, labels = torch.tensor(logits[rows], dtype=torch.float64), torch.tensor(truth[rows], dtype=torch.long)
-    of_class = torch.tensor(LABEL_OF_CLASS[logits.shape[1]])
-    members = nn.functional.one_hot(of_class, 3).bool()  # (classes, 3)
-    start, bias = torch.tensor([0.0, 2.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    truth = labels.label_of(values)
+    rows = np.flatnonzero(truth >= 0)
+    if labels.are_ratings:
+        rows = rows[balanced_rows(truth[rows])]
+    texts, wanted = torch.tensor(logits[rows], dtype=torch.float64), torch.tensor(truth[rows], dtype=torch.long)
+    of_class = torch.tensor(labels.of_class)
+    others = of_class != wanted[:, None]  # (texts, classes): classes that are not of the true label
+    start, bias = torch.tensor([0.0, 2.0], dtype=torch.float64), torch.zeros(len(labels.names), dtype=torch.float64)
     logarithms = start.clone().requires_grad_()  # of the temperature and the cap
-    optimizer = torch.optim.LBFGS([logarithms, bias], max_iter=200, line_search_fn="strong_wolfe")
+    fitted = [logarithms, bias.requires_grad_()] if labels.are_ratings else [logarithms]
+    optimizer = torch.optim.LBFGS(fitted, max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
         temperature, cap = logarithms.exp()
-        scaled = values * Calibration(temperature, cap=cap).scale(values)
+        scaled = texts * Calibration(temperature, cap=cap).scale(texts)
         log_probabilities = (scaled + bias[of_class]).log_softmax(-1)
-        of_true_label = log_probabilities.masked_fill(~members.T[labels], -torch.inf).logsumexp(-1)
+        of_true_label = log_probabilities.masked_fill(others, -torch.inf).logsumexp(-1)
         penalty = bias.square().sum() + (logarithms - start).square().sum()
         (value := -of_true_label.mean() + 1e-6 * penalty).backward()
         return value
@@ -70,16 +74,18 @@ def fit_calibration(
     optimizer.step(loss)
     # Labels told apart without an error would drive the temperature to 0.
     temperature, cap = logarithms.exp().clamp(0.05, 20).tolist()
-    return Calibration(temperature, tuple((bias - bias.mean()).tolist()), cap)
+    of_classes = tuple((bias - bias.mean())[of_class].tolist()) if labels.are_ratings else ()
+    return Calibration(temperature, of_classes, cap)
 
 # %% ../../nbs/export/00_calibration.ipynb #ff99f5d0
 def cross_calibrated(
     logits: np.ndarray,  # `[texts, classes]`
-    ratings: np.ndarray,  # what people gave, 1-5, `[texts]`
+    values: np.ndarray,  # ratings that people gave, or numbers of labels, `[texts]`
+    labels: Labels,  # what is predicted
 ) -> np.ndarray:  # probabilities `[texts, classes]`
     "Calibrate each half of the texts by the other half, so that no text is measured by what was fitted to it."
     probabilities, half = np.zeros_like(logits), np.random.default_rng(0).permutation(len(logits)) % 2
     for part in (0, 1):
-        fitted = fit_calibration(logits[half != part], ratings[half != part])
+        fitted = fit_calibration(logits[half != part], values[half != part], labels)
         probabilities[half == part] = fitted.probabilities(logits[half == part])
     return probabilities

@@ -10,21 +10,29 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..ratings import LABELS
+from ..labels import Labels
+from ..train.evaluation import MOST_COLUMNS, tabulate, tabulate_labels
 
 # %% ../../nbs/export/02_card.ipynb #53213e00
 TEMPLATE = Path(__file__).with_name("card.md") if "__file__" in globals() else Path("../../charcnn/export/card.md")
 
 
-def _measures(name: str, measured: dict) -> list[str]:
-    # A label that does not occur has no F1.
-    f1 = [
-        measured["labels"][label]["f1"] if sum(row) else None
-        for label, row in zip(LABELS, measured["confusion"], strict=True)
-    ]
-    values = [measured["accuracy"], measured["macro_f1"], *f1]
-    shown = ["–" if value is None else f"{value:.3f}" for value in values]
-    return [name, f"{measured['reviews']:,}", *shown, f"{measured['mae_stars']:.2f}", f"{measured['ece']:.3f}"]
+def _markdown(rows: list[list[str]]) -> str:
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    lines = ["|---" + "|---:" * (len(rows[0]) - 1) + "|"]
+    return "\n".join([f"| {' | '.join(rows[0])} |", *lines, *(f"| {' | '.join(row)} |" for row in rows[1:])])
+
+
+def _card_data(config: dict, languages: list[str]) -> ModelCardData:
+    f1 = EvalResult(
+        task_type="text-classification", dataset_type="reviews", dataset_name="validation, class-balanced",
+        metric_type="f1", metric_name="macro-F1", metric_value=round(config["metrics"]["balanced"]["macro_f1"], 4),
+    )  # fmt: skip
+    of_ratings = ["sentiment-analysis", "reviews"] if config["labels"]["ratings"] else []
+    return ModelCardData(
+        language=languages or None, license="mit", library_name="charcnn", pipeline_tag="text-classification",
+        tags=["charcnn", "character-level", *of_ratings, "onnx"], model_name=config["name"], eval_results=[f1],
+    )  # fmt: skip
 
 
 def model_card(
@@ -33,20 +41,16 @@ def model_card(
     description: str = "",  # a sentence about the data
 ) -> ModelCard:
     "Describe a model folder."
-    metrics = config["metrics"]
-    f1 = EvalResult(
-        task_type="text-classification", dataset_type="reviews", dataset_name="validation, class-balanced",
-        metric_type="f1", metric_name="macro-F1", metric_value=round(metrics["balanced"]["macro_f1"], 4),
-    )  # fmt: skip
+    labels, metrics = Labels.from_config(config["labels"]), config["metrics"]
     languages = config["provenance"].get("languages", [])
-    data = ModelCardData(
-        language=languages or None, license="mit", library_name="charcnn", pipeline_tag="text-classification",
-        tags=["charcnn", "character-level", "sentiment-analysis", "reviews", "onnx"], model_name=config["name"], eval_results=[f1],
-    )  # fmt: skip
+    measured = {kind: metrics[kind] for kind in ("balanced", "natural")}
+    many = len(labels.names) > MOST_COLUMNS
     return ModelCard.from_template(
-        data, template_path=str(TEMPLATE), **config | {"languages": languages, "description": description},
-        rows=[_measures(kind, metrics[kind]) for kind in ("balanced", "natural")],
-        sources=[_measures(name, measured) for name, measured in metrics.get("sources", {}).items()],
+        _card_data(config, languages), template_path=str(TEMPLATE),
+        **config | {"languages": languages, "description": description, "labels": labels},
+        measures=_markdown(tabulate(measured, labels)),
+        each_label=_markdown(tabulate_labels(metrics["natural"])) if many else "",
+        sources=_markdown(tabulate(metrics["sources"], labels)) if "sources" in metrics else "",
         megabytes={name: f"{(folder / name).stat().st_size / 1e6:.1f}" for name in ("model.onnx", "model.safetensors")},
         difference=f"{max(config['onnx_difference'].values()):.0e}",
     )  # fmt: skip

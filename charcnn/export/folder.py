@@ -23,10 +23,10 @@ from tqdm.auto import tqdm
 from .calibration import cross_calibrated, fit_calibration
 from .card import model_card
 from .onnx import export_onnx, largest_difference, random_texts, round_tables
+from ..labels import Labels
 from ..models.base import ReviewModel
 from ..models.registry import load_model
-from ..ratings import LABELS
-from ..train.evaluation import evaluate, evaluate_groups
+from ..train.evaluation import check_labels, evaluate, evaluate_groups
 
 # %% ../../nbs/export/03_folder.ipynb #e6eb3290
 def _of_run(run: Path) -> dict:
@@ -75,7 +75,7 @@ def _provenance(run: Path, dataset: DatasetDict, earlier: Sequence[str | Path], 
 # %% ../../nbs/export/03_folder.ipynb #a547e278
 def _predict_logits(model: ReviewModel, split: Dataset, progress: bool) -> np.ndarray:
     order = np.argsort([min(len(text), model.encoder.max_length) for text in split["text"]], kind="stable")
-    logits = np.zeros((len(split), model.classes), np.float32)
+    logits = np.zeros((len(split), len(model.labels)), np.float32)
     with torch.no_grad():
         for start in tqdm(range(0, len(order), 64), desc="validation", disable=not progress):
             rows = order[start : start + 64]
@@ -83,12 +83,12 @@ def _predict_logits(model: ReviewModel, split: Dataset, progress: bool) -> np.nd
     return logits
 
 
-def _measure(probabilities: np.ndarray, split: Dataset) -> dict[str, dict]:
-    ratings = np.array(split["rating"])
-    metrics = {kind: evaluate(probabilities, ratings, kind == "balanced") for kind in ("balanced", "natural")}
+def _measure(probabilities: np.ndarray, split: Dataset, labels: Labels) -> dict[str, dict]:
+    values = np.array(split[labels.column])
+    metrics = {kind: evaluate(probabilities, values, labels, kind == "balanced") for kind in ("balanced", "natural")}
     if "source" in split.column_names:
         sources = [source or "unknown" for source in split["source"]]
-        metrics["sources"] = evaluate_groups(probabilities, ratings, sources)
+        metrics["sources"] = evaluate_groups(probabilities, values, labels, sources)
     return metrics
 
 # %% ../../nbs/export/03_folder.ipynb #c5912035
@@ -107,13 +107,14 @@ def export(
     if not (run / "best" / "config.json").is_file():
         raise ValueError(f"{run} holds no best/config.json; give the folder of a training run that finished an epoch")
     model, split = round_tables(load_model(run / "best")), dataset["validation"]
-    logits, ratings = _predict_logits(model, split, progress), np.array(split["rating"])
-    calibration, metrics = fit_calibration(logits, ratings), _measure(cross_calibrated(logits, ratings), split)
+    check_labels(split, labels := model.labels)
+    logits, values = _predict_logits(model, split, progress), np.array(split[labels.column])
+    calibration = fit_calibration(logits, values, labels)
+    metrics = _measure(cross_calibrated(logits, values, labels), split, labels)
     config = {
         "name": name,
         "calibration": asdict(calibration),
         "parameters": model.parameters_count,
-        "labels": list(LABELS),
         "metrics": metrics,
         "provenance": _provenance(run, dataset, earlier, parameters or {}),
     }
@@ -121,7 +122,7 @@ def export(
         trained_on = {source or "unknown" for source in dataset["train"].unique("source")}
         config["provenance"]["unmeasured"] = sorted(trained_on - set(metrics["sources"]))
     if hasattr(model, "margin_bias"):
-        config["bias"] = calibration.bias[2] - calibration.bias[0]
+        config["bias"] = calibration.bias[-1] - calibration.bias[0] if calibration.bias else 0.0
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part, config=config)

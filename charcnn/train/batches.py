@@ -16,10 +16,10 @@ from fastcore.basics import patch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from ..ratings import LABEL_OF_CLASS, label_probabilities, neutral_score
+from ..labels import UNLABELLED, Labels
 from ..text import Encoder, pad
 from .augment import cut, join_words, mistype, neighbouring_keys, replace_by_noise
-from .encode import UNRATED, EncodedSplit
+from .encode import EncodedSplit
 
 # %% ../../nbs/train/02_batches.ipynb #de464fb8
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class BatchOptions:
 def sampling_weights(
     targets: np.ndarray,  # classes `[texts]`
     weights: np.ndarray,  # of the rows, `[texts]`
-    classes: int,  # number of classes: 5, 3 or 2
+    labels: Labels,
     balance: float,  # 0: as they come; 1: each label equally often
 ) -> np.ndarray:  # `[texts]`, sums to 1
     "How likely each text is to be drawn."
-    labels, rated = np.array(LABEL_OF_CLASS[classes])[targets], targets != UNRATED
-    counts = np.bincount(labels[rated], weights[rated], minlength=3)
-    factor = np.maximum(counts, 1)[labels] ** -balance
-    factor[~rated] = np.average(factor[rated], weights=weights[rated]) if rated.any() else 1
+    of_text, known = labels.of_class[targets], targets != UNLABELLED
+    counts = np.bincount(of_text[known], weights[known], minlength=len(labels.names))
+    factor = np.maximum(counts, 1)[of_text] ** -balance
+    factor[~known] = np.average(factor[known], weights=weights[known]) if known.any() else 1
     drawn = factor * weights
     return drawn / drawn.sum()
 
@@ -64,24 +64,24 @@ def sampling_weights(
 def class_shares(
     targets: np.ndarray,  # classes `[texts]`
     weights: np.ndarray,  # of the rows, `[texts]`
-    classes: int,  # number of classes: 5, 3 or 2
+    labels: Labels,
     balance: float,  # 0: as they come; 1: each label equally often
 ) -> np.ndarray:  # `[classes]`, sums to 1
     "How often each class is drawn among the texts that have one."
-    rated = targets != UNRATED
-    drawn = sampling_weights(targets[rated], weights[rated], classes, balance)
-    return np.bincount(targets[rated], drawn, minlength=classes)
+    known = targets != UNLABELLED
+    drawn = sampling_weights(targets[known], weights[known], labels, balance)
+    return np.bincount(targets[known], drawn, minlength=len(labels))
 
 
 def neutral_logits(
     targets: np.ndarray,  # classes `[texts]`
     weights: np.ndarray,  # of the rows, `[texts]`
-    classes: int,  # number of classes: 5, 3 or 2
+    labels: Labels,
 ) -> np.ndarray:  # float32 `[classes]`
     "The target of noise, class-balanced: labels as for an empty text, classes of a label as frequent as in the texts."
-    shares, labels = class_shares(targets, weights, classes, 1.0).clip(1e-9), np.array(LABEL_OF_CLASS[classes])
-    wanted = label_probabilities(neutral_score(classes).probabilities)[labels]
-    return np.log(shares / label_probabilities(shares)[labels] * wanted).astype(np.float32)
+    shares, of_class = class_shares(targets, weights, labels, 1.0).clip(1e-9), labels.of_class
+    wanted = labels.label_probabilities(labels.neutral_score().probabilities)[of_class]
+    return np.log(shares / labels.label_probabilities(shares)[of_class] * wanted).astype(np.float32)
 
 # %% ../../nbs/train/02_batches.ipynb #9d54d12b
 def plan_batches(
@@ -110,16 +110,16 @@ class Batches(IterableDataset):
         self,
         split: EncodedSplit,
         encoder: Encoder,
-        classes: int,  # number of classes: 5, 3 or 2
+        labels: Labels,
         options: BatchOptions,
         shuffle: bool = True,  # draw by chance and augment; otherwise every text once, by length
         rank: int = 0,  # which process this is
         world: int = 1,  # how many processes share each batch
     ):
-        self.split, self.encoder, self.classes, self.options = split, encoder, classes, options
+        self.split, self.encoder, self.labels, self.options = split, encoder, labels, options
         self.shuffle, self.rank, self.world = shuffle, rank, world
         self.keys = neighbouring_keys(encoder.alphabet.table) if shuffle and options.typos else None
-        self.neutral = neutral_logits(split.targets, split.weights, classes)
+        self.neutral = neutral_logits(split.targets, split.weights, labels)
         self.start(0)
 
     def start(
@@ -156,7 +156,7 @@ def _draw(self: Batches, generator: np.random.Generator) -> np.ndarray:
     split, options = self.split, self.options
     if not len(split) or (options.share == 1 and not options.balance and np.ptp(split.weights) == 0):
         return np.arange(len(split))
-    drawn = sampling_weights(split.targets, split.weights, self.classes, options.balance)
+    drawn = sampling_weights(split.targets, split.weights, self.labels, options.balance)
     return generator.choice(len(split), round(options.share * float(split.weights.sum())), p=drawn)
 
 
@@ -192,8 +192,8 @@ def batch(
     if self.shuffle and any((options.typos, options.prefixes, options.joined, options.noise)):
         ids, offsets, noise = self._augment(ids, offsets, np.random.default_rng([options.seed, self.epoch, step]))
         if options.noise:
-            logits = np.full((len(rows), self.classes), np.nan, np.float32) if logits is None else logits
-            targets, logits = np.where(noise, UNRATED, targets), np.where(noise[:, None], self.neutral, logits)
+            logits = np.full((len(rows), len(self.labels)), np.nan, np.float32) if logits is None else logits
+            targets, logits = np.where(noise, UNLABELLED, targets), np.where(noise[:, None], self.neutral, logits)
     mine = np.arange(self.rank, len(rows), self.world)
     parts = [pad(*EncodedSplit(ids, offsets, targets).rows(mine)).astype(np.int32), targets[mine]]
     if logits is not None:

@@ -33,6 +33,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..export_page import WEB
+from ..labels import Labels
 from ..models.base import ReviewModel
 from ..models.registry import build_model
 from ..models.zhang import ZhangCNN
@@ -74,7 +75,7 @@ class LiteralNet(nn.Module):
         for kernel, pooled in ((7, True), (7, True), (3, False), (3, False), (3, False), (3, True)):
             layers += [nn.Conv1d(channels, 256, kernel), *([nn.MaxPool1d(3)] if pooled else []), nn.ReLU()]
             channels = 256
-        self.layers = nn.Sequential(*layers, nn.Flatten(), *ZhangCNN(classes=classes).linears)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), *ZhangCNN(labels=Labels.of_ratings(classes)).linears)
 
     def one_hot(
         self,
@@ -262,9 +263,9 @@ def pipeline_share(
     device = PartialState(cpu=on_cpu()).device
     split = Dataset.from_dict({"text": texts, "rating": np.arange(len(texts)) % 5 + 1})
     with tempfile.TemporaryDirectory() as folder:
-        encoded = encode_split(split, model.encoder, model.classes, Path(folder), progress=False)
-        batches = Batches(encoded, model.encoder, model.classes, options.batches)
-        model, loss = model.to(device).train(), ClassificationLoss(encoded, model.classes, options).to(device)
+        encoded = encode_split(split, model.encoder, model.labels, Path(folder), progress=False)
+        batches = Batches(encoded, model.encoder, model.labels, options.batches)
+        model, loss = model.to(device).train(), ClassificationLoss(encoded, model.labels, options).to(device)
         optimizer = build_optimizer(model, options)
 
         def seconds(source) -> float:

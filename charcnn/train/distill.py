@@ -18,11 +18,13 @@ from datasets import Dataset, concatenate_datasets
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
+from ..labels import Labels
 from ..models.base import ReviewModel
 from ..models.registry import load_model
 from ..scorer import Scorer
 from .batches import Batches, BatchOptions
 from .encode import encode_split, split_fingerprint
+from .evaluation import check_labels
 from .inference import bf16_is_native, on_cpu
 
 # %% ../../nbs/train/10_distill.ipynb #0e771663
@@ -64,37 +66,37 @@ def as_logits(
 
 def teacher_logits(
     teacher: str | Path,  # the folder of a training run, or a model folder
-    split: Dataset,  # reviews, columns `text` and `rating`
+    split: Dataset,  # columns `text`, and `rating` or `label`
     progress: bool = True,  # show a progress bar
 ) -> np.ndarray:  # float32 `[texts, classes]`, memory-mapped, kept in the teacher's folder
-    "Ask a trained model about every text of a split. Raises `ValueError` if the folder holds no model."
+    "Ask a trained model about every text of a split. Raises `ValueError` if the folder holds no model, or one of other labels."
     folder = Path(teacher)
     if (folder / "best" / "config.json").is_file():
         model, weights = load_model(folder / "best").eval(), folder / "best" / "model.safetensors"
-        classes = model.classes
+        check_labels(split, labels := model.labels)
         batches, answer = _by_network(model, split, folder, progress)
     elif (folder / "model.onnx").is_file():
         scorer, weights = Scorer(folder), folder / "model.onnx"
-        classes = scorer.classes
+        check_labels(split, labels := scorer.labels)
         batches, answer = _by_graph(scorer, split)
     else:
         raise ValueError(
             f"{folder} holds neither best/config.json nor model.onnx; train the teacher first, see configs/models/teacher.yaml"
         )
     file = folder / f"logits-{split_fingerprint(split)}-{_digest(weights)}.npy"
-    return _ask(answer, batches, (len(split), classes), file, progress)
+    return _ask(answer, batches, (len(split), len(labels)), file, progress)
 
 # %% ../../nbs/train/10_distill.ipynb #0312a6f4
 def _by_network(
     model: ReviewModel, split: Dataset, folder: Path, progress: bool
 ) -> tuple[list[np.ndarray], Callable[[int], np.ndarray]]:
-    encoded = encode_split(split, model.encoder, model.classes, folder / "encoded", progress)
+    encoded = encode_split(split, model.encoder, model.labels, folder / "encoded", progress)
     if len(encoded) != len(split):
         raise ValueError(
-            f"{folder}: a teacher of {model.classes} classes leaves ratings out; train one of 5 or 3 classes"
+            f"{folder}: a teacher of {', '.join(model.labels.classes)} leaves texts out; train one of all labels"
         )
     order = BatchOptions(batch_characters=6000, largest_batch=256)
-    batches = Batches(encoded, model.encoder, model.classes, order, shuffle=False)
+    batches = Batches(encoded, model.encoder, model.labels, order, shuffle=False)
     device = PartialState(cpu=on_cpu()).device
     model = model.to(device)
 
@@ -119,13 +121,13 @@ _BREAKS = re.compile(r"(?<=[.!?])\s+|\s*[,;:\n]\s*|\s+(?=but\b)")
 
 
 def cut_snippets(
-    split: Dataset,  # reviews, column `text`
+    split: Dataset,  # columns `text`, and `rating` or `label`
     count: int,  # how many; at most one of each review
     seed: int = 0,
     longest: int = 100,  # characters
-) -> Dataset:  # columns `text`, `rating`, which is 0: nobody has rated them, and `weight`
+) -> Dataset:  # columns `text`, `rating` or `label`, which say that nobody has labelled them, and `weight`
     "Cut short texts out of reviews, each only once."
-    generator, snippets = np.random.default_rng(seed), {}
+    generator, snippets, labels = np.random.default_rng(seed), {}, Labels.of_features(split.features)
     for rows in np.array_split(generator.permutation(len(split)), max(1, len(split) // 10_000)):
         for text in split[rows]["text"] if len(snippets) < count else []:
             if generator.random() < 0.5:
@@ -133,21 +135,21 @@ def cut_snippets(
             else:
                 part = generator.choice(_BREAKS.split(text))
             if 2 <= len(part) <= longest and len(snippets) < count:
-                snippets[str(part)] = 0
-    count = len(snippets)
-    return Dataset.from_dict({"text": list(snippets), "rating": [0] * count, "weight": [1.0] * count})
+                snippets[str(part)] = labels.unlabelled
+    given = {labels.column: list(snippets.values()), "weight": [1.0] * len(snippets)}
+    return Dataset.from_dict({"text": list(snippets)} | given)
 
 # %% ../../nbs/train/10_distill.ipynb #69335dce
 def distillation_split(
     teacher: str | Path,  # see `teacher_logits`
-    split: Dataset,  # reviews, columns `text` and `rating`, and `weight` and `source` if there are
+    split: Dataset,  # columns `text`, `rating` or `label`, and `weight` and `source` if there are
     snippets: int = 0,  # how many to add
     skip_sources: Sequence[str] = (),  # sources that the teacher is not asked about: their ratings alone count
     seed: int = 0,
     progress: bool = True,  # show a progress bar
 ) -> tuple[
     Dataset, np.ndarray
-]:  # columns `text`, `rating` and `weight`; logits `[texts, classes]`, NaN where not asked
+]:  # columns `text`, `rating` or `label`, and `weight`; logits `[texts, classes]`, NaN where not asked
     "Ask a teacher about a split, and about snippets of it. Raises `ValueError` for a source that the split does not have."
     asked = np.ones(len(split), bool)
     if len(skip_sources):
@@ -157,7 +159,7 @@ def distillation_split(
         asked = ~np.isin(sources, list(skip_sources))
     if "weight" not in split.column_names:
         split = split.add_column("weight", np.ones(len(split), np.float32))
-    split = split.select_columns(["text", "rating", "weight"])
+    split = split.select_columns(["text", Labels.of_features(split.features).column, "weight"])
     known = split if asked.all() else split.select(np.flatnonzero(asked))
     answers = teacher_logits(teacher, known, progress)
     logits = np.full((len(split), answers.shape[1]), np.nan, np.float32)

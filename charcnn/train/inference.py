@@ -54,7 +54,7 @@ def predict(
     gathered = [(np.concatenate(rows), torch.cat(predicted).numpy())] if rows else []
     if accelerator:
         gathered = accelerator.gather_for_metrics(gathered, use_gather_object=True)
-    probabilities = np.zeros((len(batches.split), model.classes), np.float32)
+    probabilities = np.zeros((len(batches.split), len(model.labels)), np.float32)
     for places, values in gathered:
         probabilities[places] = values
     return probabilities

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..labels import UNLABELLED, Labels
 from .batches import class_shares
-from .encode import UNRATED, EncodedSplit
+from .encode import EncodedSplit
 from .options import TrainingOptions
 
 # %% ../../nbs/train/07_loss.ipynb #e3619e7e
@@ -22,12 +23,12 @@ class ClassificationLoss(nn.Module):
     def __init__(
         self,
         split: EncodedSplit,  # the training split
-        classes: int,  # number of classes: 5, 3 or 2
+        labels: Labels,
         options: TrainingOptions,
     ):
         super().__init__()
-        shown = class_shares(split.targets, split.weights, classes, options.batches.balance)
-        balanced = class_shares(split.targets, split.weights, classes, 1.0)
+        shown = class_shares(split.targets, split.weights, labels, options.batches.balance)
+        balanced = class_shares(split.targets, split.weights, labels, 1.0)
         wanted = balanced if options.prior == "balanced" else shown
         self.register_buffer("adjustment", self._log_ratio(shown, wanted))
         self.register_buffer("teacher_adjustment", self._log_ratio(shown, balanced))
@@ -41,13 +42,13 @@ class ClassificationLoss(nn.Module):
     def forward(
         self,
         logits: Tensor,  # (B, classes)
-        targets: Tensor,  # (B), or `UNRATED`
+        targets: Tensor,  # (B), or `UNLABELLED`
         teacher_logits: Tensor | None = None,  # class-balanced, (B, classes); NaN where the teacher was not asked
     ) -> Tensor:  # ()
         target = one_hot = F.one_hot(targets.clamp(min=0), logits.shape[1]).float()
         if teacher_logits is not None:
             soft = (teacher_logits + self.teacher_adjustment).softmax(-1)
             soft = torch.where(soft.isnan(), one_hot, soft)
-            weight = torch.where(targets == UNRATED, 1.0, self.teacher_weight)[:, None]
+            weight = torch.where(targets == UNLABELLED, 1.0, self.teacher_weight)[:, None]
             target = weight * soft + (1 - weight) * one_hot
         return F.cross_entropy(logits.float() + self.adjustment, target, label_smoothing=self.smoothing)

@@ -15,6 +15,7 @@ from typing import Any
 from accelerate.state import PartialState
 from datasets import DatasetDict
 
+from ..labels import Labels
 from ..models.registry import build_model, load_model
 from ..settings import TrackingSettings, refuse_unknown
 from .distill import distillation_split
@@ -47,10 +48,10 @@ def train_stage(
     tracking: TrackingSettings | None = None,  # by default none
     progress: bool = True,  # show a progress bar
 ) -> Path:  # the folder of the best model
-    "Train a model by ratings, and by a teacher if there is one. Raises `ValueError` for a key of `teacher` that is unknown or missing."
+    "Train a model of the dataset's labels, and by a teacher if there is one. Raises `ValueError` for a key of `teacher` that is unknown or missing."
     chosen, teacher = build_options(options or {}), dict(teacher or {})
     splits, fingerprint = (DatasetDict(dataset), "") if isinstance(dataset, DatasetDict) else load_splits(dataset)
-    logits = None
+    labels, logits = Labels.of_features(splits["train"].features), None
     if teacher:
         refuse_unknown(teacher, TEACHER_KEYS, "teacher")
         if not teacher.get("run"):
@@ -60,7 +61,7 @@ def train_stage(
             splits["train"], logits = distillation_split(
                 teacher["run"], splits["train"], **of_split, seed=chosen.seed, progress=progress
             )
-    network = load_model(model) if Path(model).is_dir() else build_model(model, seed=chosen.seed)
+    network = load_model(model) if Path(model).is_dir() else build_model(model, labels, chosen.seed)
     return train(splits, network, run, chosen, tracking, fingerprint, logits, progress=progress)
 
 # %% ../../nbs/train/12_stages.ipynb #5da61fe2

@@ -11,7 +11,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.tracking import TrackioTracker, WandBTracker
 
-from ..ratings import LABELS
+from ..labels import Labels
 from ..settings import TrackingSettings
 from .evaluation import plot_confusion
 
@@ -56,6 +56,7 @@ def log_evaluation(
     accelerator: Accelerator,
     name: str,  # what was evaluated, e.g. validation
     evaluation: dict,  # from `evaluate`
+    labels: Labels,  # what was predicted
     step: int,  # optimiser steps so far
 ) -> None:
     "Log an evaluation: its numbers, a table of the labels and the confusion matrix."
@@ -65,13 +66,14 @@ def log_evaluation(
         if isinstance(tracker, WandBTracker):
             import wandb
 
-            columns = ["precision", "recall", "f1"]
-            rows = [[label, *(evaluation["labels"][label][column] for column in columns)] for label in LABELS]
-            table = wandb.Table(columns=["label", *columns], data=rows)
-            picture = wandb.Image(plot_confusion(evaluation))
-            tracker.tracker.log({f"{name}/labels": table, f"{name}/confusion": picture}, step=step)
+            columns = ["precision", "recall", "f1", "count"]
+            rows = [[label, *(evaluation["labels"][label][column] for column in columns)] for label in labels.names]
+            logged = {f"{name}/labels": wandb.Table(columns=["label", *columns], data=rows)}
+            if "confusion" in evaluation:
+                logged[f"{name}/confusion"] = wandb.Image(plot_confusion(evaluation, labels))
+            tracker.tracker.log(logged, step=step)
         elif isinstance(tracker, TrackioTracker):
-            flat = {f"{name}/{label}/f1": evaluation["labels"][label]["f1"] for label in LABELS}
+            flat = {f"{name}/{label}/f1": evaluation["labels"][label]["f1"] for label in labels.names}
             tracker.log(flat, step=step)
 
 

@@ -27,13 +27,14 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
+from ..labels import NO_CLASS, UNLABELLED
 from ..models.base import ReviewModel
 from ..models.ngrams import NgramVotes
 from ..settings import TrackingSettings
 from .batches import Batches, prefetched
 from .checkpoint import RunState, check_same_run, flatten, load_checkpoint, run_id, save_checkpoint
-from .encode import UNRATED, EncodedSplit, encode_split, split_fingerprint
-from .evaluation import evaluate
+from .encode import EncodedSplit, encode_split, split_fingerprint
+from .evaluation import check_labels, evaluate
 from .inference import bf16_is_native, on_cpu, predict
 from .loss import ClassificationLoss
 from .options import TrainingOptions
@@ -92,18 +93,19 @@ class Trainer:
         accelerator: Accelerator,
         model: ReviewModel,
         encoded: dict[str, EncodedSplit],  # train and validation
-        ratings: np.ndarray,  # of the validation split
+        values: np.ndarray,  # what the texts of validation were given, see `Labels.column`
         folder: Path,  # of the run
         options: TrainingOptions,
     ):
-        self.accelerator, self.folder, self.options, self.ratings = accelerator, folder, options, ratings
+        self.accelerator, self.folder, self.options = accelerator, folder, options
         self.state, self.model, split = RunState(), model, encoded["train"]
+        self.values = values
         order = replace(options.batches, seed=options.seed)
         share = {"rank": accelerator.process_index, "world": accelerator.num_processes}
-        self.batches = Batches(split, model.encoder, model.classes, order, **share)
-        self.validation = Batches(encoded["validation"], model.encoder, model.classes, order, shuffle=False, **share)
+        self.batches = Batches(split, model.encoder, model.labels, order, **share)
+        self.validation = Batches(encoded["validation"], model.encoder, model.labels, order, shuffle=False, **share)
         self.steps = sum(math.ceil(n / options.gradient_accumulation) for n in self._batches_per_epoch())
-        self.loss = ClassificationLoss(split, model.classes, options).to(accelerator.device)
+        self.loss = ClassificationLoss(split, model.labels, options).to(accelerator.device)
         self.trained, self.optimizer = accelerator.prepare(model, build_optimizer(model, options))
         self.scheduler = build_scheduler(self.optimizer.optimizer, options, self.steps)
         follow = build_averaging(options)
@@ -202,8 +204,8 @@ def validate(self: Trainer, progress: bool) -> None:
     measured: dict[str, Any] = {"epoch": state.epoch, "step": state.step, "texts": state.seen}
     measured |= {"seconds": round(state.seconds, 3), "loss": self.reported}
     for name in ("natural", "balanced"):
-        measured[name] = evaluate(probabilities, self.ratings, balanced=name == "balanced")
-        log_evaluation(accelerator, f"validation_{name}", measured[name], state.step)
+        measured[name] = evaluate(probabilities, self.values, self.model.labels, balanced=name == "balanced")
+        log_evaluation(accelerator, f"validation_{name}", measured[name], self.model.labels, state.step)
     state.history.append(measured)
     better = measured["balanced"]["macro_f1"] > state.best
     state.best, state.stale = max(state.best, measured["balanced"]["macro_f1"]), 0 if better else state.stale + 1
@@ -213,7 +215,11 @@ def validate(self: Trainer, progress: bool) -> None:
             self.kept.save_pretrained(self.folder / "best", config=config)
         (self.folder / "history.json").write_text(json.dumps(state.history, indent=1))
         if progress:
-            numbers = {key: round(measured["balanced"][key], 4) for key in ("macro_f1", "mae_stars", "ece")}
+            numbers = {
+                key: round(measured["balanced"][key], 4)
+                for key in ("macro_f1", "mae_stars", "ece")
+                if key in measured["balanced"]
+            }
             natural = measured["natural"]["accuracy"]
             tqdm.write(f"epoch {state.epoch}: balanced {numbers}, natural accuracy {natural:.4f}")
     accelerator.wait_for_everyone()
@@ -246,23 +252,29 @@ def _check(dataset: DatasetDict, model: ReviewModel, logits: np.ndarray | None) 
     for name in ("train", "validation"):
         if name not in dataset or not len(dataset[name]):
             raise ValueError(f"the dataset has no rows to use for {name!r}; splits there are: {dict(dataset.num_rows)}")
-    rows = len(dataset["train"])
-    if logits is not None and logits.shape != (rows, model.classes):
-        raise ValueError(f"the teacher's logits are {logits.shape}, not {(rows, model.classes)}; it read other reviews")
-    if logits is None and (unrated := np.count_nonzero(np.array(dataset["train"]["rating"]) == 0)):
-        raise ValueError(f"{unrated:,} texts of `train` have no rating; give a teacher's logits, or leave them out")
+        check_labels(dataset[name], model.labels)
+    rows, labels = len(dataset["train"]), model.labels
+    if logits is not None and logits.shape != (rows, len(labels)):
+        raise ValueError(f"the teacher's logits are {logits.shape}, not {(rows, len(labels))}; it read other reviews")
+    targets = labels.targets(dataset["train"][labels.column])
+    if logits is not None and (outside := np.count_nonzero(targets == NO_CLASS)):
+        raise ValueError(f"{outside:,} texts of `train` belong to no class; leave them out before a teacher is asked")
+    if logits is None and (unlabelled := np.count_nonzero(targets == UNLABELLED)):
+        raise ValueError(
+            f"{unlabelled:,} texts of `train` have no {labels.column}; give a teacher's logits, or leave them out"
+        )
 
 
 def _encode(
     dataset: DatasetDict, model: ReviewModel, folder: Path, logits: np.ndarray | None, progress: bool
 ) -> dict[str, EncodedSplit]:
     encoded = {
-        name: encode_split(dataset[name], model.encoder, model.classes, folder / "encoded", progress)
+        name: encode_split(dataset[name], model.encoder, model.labels, folder / "encoded", progress)
         for name in ("train", "validation")
     }
     split = encoded["train"]
     if not (folder / "checkpoints" / "latest").is_file():
-        some = np.flatnonzero(split.targets != UNRATED)[:60_000]
+        some = np.flatnonzero(split.targets != UNLABELLED)[:60_000]
         model.fit_vocabulary(*split.rows(some), split.targets[some])
     return encoded | {"train": replace(split, teacher_logits=logits)}
 
@@ -285,7 +297,7 @@ def train(
     _check(dataset, model, teacher_logits)
     accelerator = accelerator or _build_accelerator(options, tracking, folder)
     options = replace(options, precision=accelerator.mixed_precision)  # the run and the card say what was used
-    architecture = {"architecture": type(model).__name__, **model._hub_mixin_config}
+    architecture = {"architecture": type(model).__name__, **model._hub_mixin_config, "labels": model.labels.to_config()}
     config = flatten({"model": architecture, "training": asdict(options)})
     config |= {"dataset": fingerprint or split_fingerprint(dataset["train"]), "processes": accelerator.num_processes}
     if teacher_logits is not None:
@@ -296,7 +308,9 @@ def train(
     with accelerator.main_process_first():
         encoded = _encode(dataset, model, folder, teacher_logits, progress)
         name = run_id(folder)
-    trainer = Trainer(accelerator, model, encoded, np.array(dataset["validation"]["rating"]), folder, options)
+    values = np.array(dataset["validation"][model.labels.column])
+    values = values[model.labels.targets(values) >= UNLABELLED]  # as `encode_split` leaves out what belongs to no class
+    trainer = Trainer(accelerator, model, encoded, values, folder, options)
     start_tracking(accelerator, tracking, config, folder, name)
     _fit(trainer, progress, on_step)
     if accelerator.is_main_process:
