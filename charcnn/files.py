@@ -177,7 +177,7 @@ def _text_of(row: dict, number: int, column: str, source: Path) -> str:
 def _rows_in(source: Path) -> int | None:
     return _parquet_file(source).metadata.num_rows if _suffix(source) == ".parquet" else None
 
-
+# %% ../nbs/04_files.ipynb #788a184b
 def scored_rows(
     scorer: Scorer,
     source: str | Path,  # a .csv, .tsv, .jsonl, .ndjson or .parquet file

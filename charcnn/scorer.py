@@ -180,7 +180,7 @@ def _many(self: Scorer, texts: Iterable[str], batch_size: int, progress: bool) -
             done += len(window)
             bar.update(task, completed=done)
 
-
+# %% ../nbs/03_scorer.ipynb #74700ce6
 @patch
 def _score_window(self: Scorer, texts: list[str], batch_size: int) -> list[Score]:
     ids, offsets = self.encoder.flat(texts)

@@ -249,7 +249,7 @@ def _count_splits(connection, names: list[str]) -> dict[str, dict[str, int]]:
         counts[split][names[label]] = count
     return {split: labels for split, labels in counts.items() if sum(labels.values())}
 
-
+# %% ../../nbs/dataset/01_prepare.ipynb #614d0a25
 def fingerprint(
     dataset: DatasetDict,
 ) -> str:  # 32 hexadecimal digits

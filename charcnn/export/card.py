@@ -34,7 +34,7 @@ def _card_data(config: dict, languages: list[str]) -> ModelCardData:
         tags=["charcnn", "character-level", *of_ratings, "onnx"], model_name=config["name"], eval_results=[f1],
     )  # fmt: skip
 
-
+# %% ../../nbs/export/02_card.ipynb #d72e26ae
 def model_card(
     config: dict,  # content of `config.json`
     folder: Path,  # the model folder, for the sizes of its files

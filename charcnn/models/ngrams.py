@@ -28,7 +28,7 @@ class NgramLookup(NamedTuple):
     rows: Tensor  # rows of the table, (B, N * L, 1 + votes + features)
     features: Tensor  # summed over the n-grams that begin at a character, (B, L, features)
 
-
+# %% ../../nbs/models/01_ngrams.ipynb #5b5a28fb
 class NgramVotes(nn.Module):
     "Votes and features of character n-grams, looked up in a hashed table."
 

@@ -74,7 +74,7 @@ def fit_and_measure(
         "train_texts_per_s": round(len(train) / (fitted - start)), "score_texts_per_s": round(len(validation) / (done - fitted)),
     }  # fmt: skip
 
-
+# %% ../../nbs/research/02_protocol.ipynb #dfdb2303
 def measure_exported(
     baseline: Classifier,  # that needs no fitting
     validation: Dataset,

@@ -188,7 +188,7 @@ def plot_confusion(
     plt.close(fig)
     return fig
 
-
+# %% ../../nbs/train/03_evaluation.ipynb #1a65aa22
 def plot_calibration(
     probabilities: np.ndarray,  # `[texts, classes]`
     values: np.ndarray,  # as `evaluate` takes them, `[texts]`

@@ -224,7 +224,7 @@ def validate(self: Trainer, progress: bool) -> None:
             tqdm.write(f"epoch {state.epoch}: balanced {numbers}, natural accuracy {natural:.4f}")
     accelerator.wait_for_everyone()
 
-
+# %% ../../nbs/train/09_training.ipynb #dfa2f16a
 @patch
 def fit(self: Trainer, progress: bool, on_step: Callable[[RunState], None] | None) -> None:
     "Train to the end, from the last checkpoint on."
