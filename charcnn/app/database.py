@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -193,21 +192,14 @@ def reading(self: Database) -> Iterator[duckdb.DuckDBPyConnection]:
             self._reading.notify_all()
 
 # %% ../../nbs/app/03_database.ipynb #f691a63d
-_STORED = pa.schema(
-    [("id", pa.int64()), ("created_at", pa.timestamp("us", "UTC"))]
-    + [(name, pa.string()) for name in ("brand", "review")]
-    + [("rating", pa.int8()), ("suggested_rating", pa.int8()), ("score", pa.float32())]
-    + [(name, pa.string()) for name in ("label", "model", "user_agent", "ip")]
-)
+_TYPES = "BIGINT TIMESTAMPTZ VARCHAR VARCHAR TINYINT TINYINT FLOAT VARCHAR VARCHAR VARCHAR VARCHAR".split()
 
 
 def _insert(connection, entries: list[dict]) -> None:
-    rows = [{**entry, "id": entry["n"], "created_at": datetime.fromisoformat(entry["at"])} for entry in entries]
-    connection.register("arrived", pa.Table.from_pylist(rows, _STORED))
-    try:
-        connection.execute(f"INSERT INTO reviews ({', '.join(COLUMNS)}) SELECT {', '.join(COLUMNS)} FROM arrived")
-    finally:
-        connection.unregister("arrived")
+    # Column by column, as lists: many times as fast as row by row, and without building an Arrow table first.
+    columns = [[entry.get(name) for entry in entries] for name in ("n", "at", *COLUMNS[2:])]
+    lists = ", ".join(f"unnest(?::{kind}[])" for kind in _TYPES)
+    connection.execute(f"INSERT INTO reviews ({', '.join(COLUMNS)}) SELECT {lists}", columns)
 
 
 def _rate(connection, entries: list[dict]) -> None:

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['journal_folder', 'adopted', 'ReviewStore']
 
-# %% ../../nbs/app/05_store.ipynb #825e9d7c
+# %% ../../nbs/app/05_store.ipynb #f2178023
+import atexit
 import logging
 import shutil
 import threading
@@ -25,7 +26,7 @@ from .journal import Journal
 from .reviews import Review, ReviewError, StoreError, check_review, keep_address, load_ip_key
 from ..settings import Settings
 
-# %% ../../nbs/app/05_store.ipynb #f4906f4a
+# %% ../../nbs/app/05_store.ipynb #c037e180
 _log = logging.getLogger("charcnn.store")
 
 
@@ -51,7 +52,7 @@ def adopted(
     if last > after:
         yield {"n": last, "from": after + 1, "kind": "removed"}
 
-# %% ../../nbs/app/05_store.ipynb #ce5cafaf
+# %% ../../nbs/app/05_store.ipynb #104fbe1d
 class ReviewStore:
     "Keeps reviews in a journal and a database. Safe to share between threads; one process at a time."
 
@@ -81,6 +82,7 @@ class ReviewStore:
             raise
         self._thread = threading.Thread(target=self._keep_up, name="charcnn-store", daemon=True)
         self._thread.start()
+        atexit.register(self._stop)  # a thread that is inside DuckDB when Python ends takes the process down with it
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ReviewStore":
@@ -88,7 +90,7 @@ class ReviewStore:
         s = settings.store
         return cls(s.path, s.ip, s.ip_key, s.memory, settings.limits.review_length, s.retention_days)
 
-# %% ../../nbs/app/05_store.ipynb #722bd580
+# %% ../../nbs/app/05_store.ipynb #2f6b67e0
 @patch
 def _start(self: ReviewStore) -> None:
     for note in self.journal.notes:
@@ -104,7 +106,7 @@ def _start(self: ReviewStore) -> None:
         )
         _log.warning(f"{self.path}: {what}; {missing:,} entries have been added")
 
-# %% ../../nbs/app/05_store.ipynb #d2249164
+# %% ../../nbs/app/05_store.ipynb #f768b1e5
 @patch
 def _adopt(self: ReviewStore) -> None:
     before = self.journal.last
@@ -128,7 +130,7 @@ def catch_up(self: ReviewStore) -> int:  # entries added
     with self._applying:
         return self.database.follow(self.journal.entries(self.database.number))
 
-# %% ../../nbs/app/05_store.ipynb #b5a634ea
+# %% ../../nbs/app/05_store.ipynb #c0a23feb
 @patch
 def add(
     self: ReviewStore,
@@ -165,7 +167,7 @@ def __len__(self: ReviewStore) -> int:
     with self.database.reading() as cursor:
         return cursor.execute("SELECT count(*) FROM reviews").fetchall()[0][0]
 
-# %% ../../nbs/app/05_store.ipynb #626f12d2
+# %% ../../nbs/app/05_store.ipynb #b56563be
 @patch
 def export(
     self: ReviewStore,
@@ -179,7 +181,7 @@ def export(
     with self.database.reading() as cursor:
         return export_reviews(cursor, Path(path), which, progress, batch_size)
 
-# %% ../../nbs/app/05_store.ipynb #b032188c
+# %% ../../nbs/app/05_store.ipynb #7d3578b9
 @patch
 def delete(
     self: ReviewStore,
@@ -199,7 +201,7 @@ def delete(
     self._news.set()
     return len(found)
 
-# %% ../../nbs/app/05_store.ipynb #20cbc803
+# %% ../../nbs/app/05_store.ipynb #25bdff1e
 @patch
 def rate(
     self: ReviewStore,
@@ -218,7 +220,7 @@ def rate(
         self.catch_up()
     self._news.set()
 
-# %% ../../nbs/app/05_store.ipynb #3e43d717
+# %% ../../nbs/app/05_store.ipynb #42f0b3d3
 @patch
 def compact(self: ReviewStore) -> int:  # reviews taken out
     "Take the texts of deleted reviews out of journal and database. Raises `StoreError`; the next call goes on."
@@ -244,12 +246,12 @@ def compact(self: ReviewStore) -> int:  # reviews taken out
             self._fresh.unlink(missing_ok=True)
         return removed
 
-# %% ../../nbs/app/05_store.ipynb #67e49419
+# %% ../../nbs/app/05_store.ipynb #d4bdf285
 @patch(as_prop=True)
 def _fresh(self: ReviewStore) -> Path:
     return self.path.with_name(f".{self.path.name}.fresh")
 
-# %% ../../nbs/app/05_store.ipynb #1c1f3598
+# %% ../../nbs/app/05_store.ipynb #041e96af
 @patch
 def expire(
     self: ReviewStore,
@@ -264,7 +266,7 @@ def expire(
         found = cursor.execute("SELECT id FROM reviews WHERE created_at < ?", [oldest]).fetchall()
     return self.delete([id for (id,) in found], why="retention")
 
-# %% ../../nbs/app/05_store.ipynb #f9ee5e31
+# %% ../../nbs/app/05_store.ipynb #93e3e959
 _GATHER, _DAY = 0.2, 86_400  # seconds
 
 
@@ -295,7 +297,7 @@ def _keep_up(self: ReviewStore) -> None:
                 _log.error(e)
             self._behind, tidy = str(e), False
 
-# %% ../../nbs/app/05_store.ipynb #a0949861
+# %% ../../nbs/app/05_store.ipynb #e7a5d46b
 @patch
 def problems(self: ReviewStore) -> list[str]:  # empty if all is well; no path and nothing personal in them
     "Say why reviews cannot be kept or shown as they should be."
@@ -315,13 +317,19 @@ def problems(self: ReviewStore) -> list[str]:  # empty if all is well; no path a
             found.append("the database does not answer")
     return found
 
-# %% ../../nbs/app/05_store.ipynb #d92fb047
+# %% ../../nbs/app/05_store.ipynb #578e374b
 @patch
-def close(self: ReviewStore) -> None:
-    "Write everything into the one database file and let go of the files."
+def _stop(self: ReviewStore) -> None:
     self._closing.set()
     self._news.set()
     self._thread.join()
+
+# %% ../../nbs/app/05_store.ipynb #d7b077d4
+@patch
+def close(self: ReviewStore) -> None:
+    "Write everything into the one database file and let go of the files."
+    self._stop()
+    atexit.unregister(self._stop)
     try:
         with suppress(StoreError):
             self.catch_up()
