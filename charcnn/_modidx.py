@@ -673,6 +673,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'charcnn.export.onnx.round_tables': ('export/onnx.html#round_tables', 'charcnn/export/onnx.py')},
             'charcnn.export_page': { 'charcnn.export_page.ShownBrand': ('export_page.html#shownbrand', 'charcnn/export_page.py'),
                                      'charcnn.export_page._asset': ('export_page.html#_asset', 'charcnn/export_page.py'),
+                                     'charcnn.export_page._check_folder': ('export_page.html#_check_folder', 'charcnn/export_page.py'),
                                      'charcnn.export_page._data_uri': ('export_page.html#_data_uri', 'charcnn/export_page.py'),
                                      'charcnn.export_page._document': ('export_page.html#_document', 'charcnn/export_page.py'),
                                      'charcnn.export_page._forget_earlier': ('export_page.html#_forget_earlier', 'charcnn/export_page.py'),

@@ -177,6 +177,7 @@ def export_page(
     folder, api = Path(folder), check_api(api)
     source = BUNDLED_MODEL if model is None else find_model(model)
     read_config(source)
+    _check_folder(folder)
     if api and not brands:
         raise ValueError("a review is submitted for a brand; give brands as well, or no api")
     if not (source / "model.onnx").is_file():
@@ -196,6 +197,12 @@ def export_page(
     _forget_earlier(folder, written)
     loaded = [*parts.values(), *(runtime[name] for name in RUNTIME_FILES), *page.values()]
     return sum(map(len, loaded)) + (folder / "index.html").stat().st_size
+
+
+def _check_folder(folder: Path) -> None:
+    index = folder / "index.html"
+    if index.is_file() and 'id="places"' not in index.read_text(encoding="utf-8", errors="replace"):
+        raise ValueError(f"{index} is a page of somebody else's; give another folder, or remove it")
 
 
 def _forget_earlier(folder: Path, written: Sequence[str]) -> None:

@@ -215,6 +215,27 @@ def test_contributions_are_left_out_on_request_and_for_older_folders_too(ask, si
     assert all(np.abs(np.array(score["probabilities"]) - expected).max() < 1e-5 for score in found)
 
 
+@pytest.mark.parametrize(
+    ("labels", "keys", "blank"),
+    [
+        ({"classes": ["food", "staff", "room", "price", "place"], "ratings": False}, {"label", "probabilities"}, None),
+        ({"classes": list("12345"), "ratings": True}, {"label", "probabilities", "score", "rating"}, "average"),
+    ],
+    ids=["names", "ratings"],
+)
+def test_labels_are_what_the_config_says(ask, site, tmp_path, labels, keys, blank):
+    "Only ratings have a score and a suggested rating; a blank text of other labels has none."
+    broken_folder(tmp_path, changed(labels=labels), (BUNDLED_MODEL / "model.onnx").read_bytes())
+    found, empty = ask(
+        """const scorer = await charcnn.load(given[0]);
+        return [await scorer.score("Lovely coffee!", {explain: false}), await scorer.score(" ", {explain: false})];""",
+        publish(site, tmp_path),
+    )
+    assert set(found) == set(empty) == keys and empty["label"] == blank
+    assert found["label"] == ("good" if labels["ratings"] else "place")
+    assert sum(empty["probabilities"]) == pytest.approx(1)
+
+
 # ---- failing
 
 
@@ -255,8 +276,12 @@ def changed(**changes) -> dict:
         (changed(encoder={"max_length": 0}), "max_length is 0"),
         (changed(encoder={"steps": None}), "steps"),
         (changed(classes=7), "classes is 7"),
+        (changed(labels=None), "labels is missing"),
+        (changed(labels={"classes": ["one"], "ratings": False}), "no list of two or more names"),
+        (changed(labels={"classes": ["low", "high"], "ratings": True}), "low,high are no ratings"),
+        (changed(labels={"classes": ["a", "b"], "ratings": False, "tree": []}), "does not know: tree"),
     ],
-    ids=range(10),
+    ids=range(14),
 )
 def test_a_config_that_cannot_be_used_is_refused_with_its_reason(ask, site, tmp_path, config, reason):
     broken_folder(tmp_path, config, (BUNDLED_MODEL / "model.onnx").read_bytes())
