@@ -176,7 +176,8 @@ def export_page(
     "Write a static site that scores in the browser. Raises `ModelError` or `ValueError` for what cannot become one."
     folder, api = Path(folder), check_api(api)
     source = BUNDLED_MODEL if model is None else find_model(model)
-    read_config(source)
+    if not (labels := read_config(source)["labels"]).are_ratings:
+        raise ModelError(f"{source} predicts {', '.join(labels.names[:5])}; the page needs a model of ratings")
     _check_folder(folder)
     if api and not brands:
         raise ValueError("a review is submitted for a brand; give brands as well, or no api")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import unicodedata
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from onnx import TensorProto
 from onnx.helper import make_tensor
 
 import charcnn
+from charcnn.labels import Labels
 from charcnn.scorer import BUNDLED_MODEL, Scorer
 from charcnn.text import STEPS, UNKNOWN, Alphabet, Encoder
 
@@ -199,11 +201,11 @@ def test_other_encoders_score_as_in_python(ask, site, tmp_path):
 
 
 def test_contributions_are_left_out_on_request_and_for_older_folders_too(ask, site, tmp_path):
-    "In folders of 0.14.0 `explain` is an input with a default, which this runtime cannot set."
+    "In folders of 0.14.0 `explain` is an input with a default, which this runtime cannot set, and labels have no kind."
     graph = onnx.load(BUNDLED_MODEL / "model.onnx")
     graph.graph.initializer.append(make_tensor("explain", TensorProto.BOOL, [], [True]))
     onnx.save(graph, tmp_path / "model.onnx")
-    shutil.copy(BUNDLED_MODEL / "config.json", tmp_path)
+    write_folder(tmp_path, changed(labels=["bad", "average", "good"], classes=5))
     name = publish(site, tmp_path)
     found = ask(
         """const older = await charcnn.load(given[0]), newer = await charcnn.load("model");
@@ -211,35 +213,44 @@ def test_contributions_are_left_out_on_request_and_for_older_folders_too(ask, si
         name,
     )
     assert ["contributions" in score for score in found] == [True, False, True, False]
-    expected = Scorer(tmp_path)("Lovely!").probabilities
-    assert all(np.abs(np.array(score["probabilities"]) - expected).max() < 1e-5 for score in found)
+    expected = Scorer(tmp_path)("Lovely!")
+    assert {(score["label"], score["rating"]) for score in found} == {(expected.label, expected.rating)}
+    assert all(np.abs(np.array(score["probabilities"]) - expected.probabilities).max() < 1e-5 for score in found)
 
 
 @pytest.mark.parametrize(
-    ("labels", "keys", "blank"),
+    "labels",
     [
-        ({"classes": ["food", "staff", "room", "price", "place"], "ratings": False}, {"label", "probabilities"}, None),
-        ({"classes": list("12345"), "ratings": True}, {"label", "probabilities", "score", "rating"}, "average"),
+        Labels(("food", "staff", "room", "price", "place")),
+        Labels.of_ratings(5),
+        Labels.of_ratings(3),
+        Labels.of_ratings(2),
     ],
-    ids=["names", "ratings"],
+    ids=["names", "5", "3", "2"],
 )
-def test_labels_are_what_the_config_says(ask, site, tmp_path, labels, keys, blank):
-    "Only ratings have a score and a suggested rating; a blank text of other labels has none."
-    broken_folder(tmp_path, changed(labels=labels), (BUNDLED_MODEL / "model.onnx").read_bytes())
-    found, empty = ask(
-        """const scorer = await charcnn.load(given[0]);
-        return [await scorer.score("Lovely coffee!", {explain: false}), await scorer.score(" ", {explain: false})];""",
-        publish(site, tmp_path),
+def test_labels_are_read_as_in_python(ask, labels):
+    "Only ratings have a score and a suggested rating; a blank text of other labels has no label."
+    generator = np.random.default_rng(0)
+    rows = [*generator.dirichlet(np.ones(len(labels)), 200).tolist(), *np.eye(len(labels)).tolist()]
+    found, neutral = ask(
+        """const labels = new charcnn.Labels({labels: given[0]});
+        return [given[1].map((row) => labels.read(row)), labels.neutral()];""",
+        labels.to_config(),
+        rows,
     )
-    assert set(found) == set(empty) == keys and empty["label"] == blank
-    assert found["label"] == ("good" if labels["ratings"] else "place")
-    assert sum(empty["probabilities"]) == pytest.approx(1)
+    for score, expected in zip(
+        [*found, neutral], [*labels.scores(np.array(rows)), labels.neutral_score()], strict=True
+    ):
+        assert score["label"] == expected.label and score.get("rating") == expected.rating
+        assert set(score) == {key for key, value in asdict(expected).items() if value is not None or key == "label"}
+        np.testing.assert_allclose(score["probabilities"], expected.probabilities, rtol=0, atol=1e-9)
+        assert labels.are_ratings is False or abs(score["score"] - expected.score) < 1e-6
 
 
 # ---- failing
 
 
-def broken_folder(folder: Path, config: dict | str | None = None, graph: bytes | None = None) -> None:
+def write_folder(folder: Path, config: dict | str | None = None, graph: bytes | None = None) -> None:
     "A model folder with another config or another graph; what is None is missing."
     if config is not None:
         (folder / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
@@ -275,7 +286,7 @@ def changed(**changes) -> dict:
         (changed(encoder={"tokens": 3}), "a key that this charcnn.js does not know: tokens"),
         (changed(encoder={"max_length": 0}), "max_length is 0"),
         (changed(encoder={"steps": None}), "steps"),
-        (changed(classes=7), "classes is 7"),
+        (changed(labels=["bad", "good"], classes=7), "classes is 7"),
         (changed(labels=None), "labels is missing"),
         (changed(labels={"classes": ["one"], "ratings": False}), "no list of two or more names"),
         (changed(labels={"classes": ["low", "high"], "ratings": True}), "low,high are no ratings"),
@@ -284,7 +295,7 @@ def changed(**changes) -> dict:
     ids=range(14),
 )
 def test_a_config_that_cannot_be_used_is_refused_with_its_reason(ask, site, tmp_path, config, reason):
-    broken_folder(tmp_path, config, (BUNDLED_MODEL / "model.onnx").read_bytes())
+    write_folder(tmp_path, config, (BUNDLED_MODEL / "model.onnx").read_bytes())
     name = publish(site, tmp_path)
     assert reason in refusal(ask, "await charcnn.load(given[0])", name)
 
@@ -293,7 +304,7 @@ def test_a_config_that_cannot_be_used_is_refused_with_its_reason(ask, site, tmp_
     ("graph", "reason"), [(None, "404"), (b"<!doctype html>", "model.onnx cannot be loaded"), (b"", "model.onnx")]
 )
 def test_a_graph_that_cannot_be_used_is_refused_with_its_reason(ask, site, tmp_path, graph, reason):
-    broken_folder(tmp_path, changed(), graph)
+    write_folder(tmp_path, changed(), graph)
     name = publish(site, tmp_path)
     found = refusal(ask, "await charcnn.load(given[0])", name)
     assert reason in found and "model.onnx" in found
