@@ -14,12 +14,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from conftest import serving_folder
 from onnx import TensorProto
 from onnx.helper import make_tensor
+from torch import nn
 
 import charcnn
+from charcnn.export.calibration import Calibration
+from charcnn.export.onnx import export_onnx, round_tables
 from charcnn.labels import Labels
+from charcnn.models.registry import build_model
 from charcnn.scorer import BUNDLED_MODEL, Scorer
 from charcnn.text import STEPS, UNKNOWN, Alphabet, Encoder
 
@@ -245,6 +250,46 @@ def test_labels_are_read_as_in_python(ask, labels):
         assert set(score) == {key for key, value in asdict(expected).items() if value is not None or key == "label"}
         np.testing.assert_allclose(score["probabilities"], expected.probabilities, rtol=0, atol=1e-9)
         assert labels.are_ratings is False or abs(score["score"] - expected.score) < 1e-6
+
+
+SMALL = {"widths": [16, 16], "depths": [0, 1], "ngrams": [3, 5], "buckets": 101, "encoder": {"max_length": 300}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        SMALL | {"labels": Labels(("food", "staff", "room")).to_config()},
+        {"architecture": "NgramClassifier", "ngrams": [2, 4], "buckets": 101, "encoder": {"max_length": 300}},
+        {"architecture": "ZhangCNN", "encoder": {"alphabet": "zhang2015", "max_length": 204, "reverse": True}},
+    ],
+    ids=["CharCNN", "topics", "NgramClassifier", "ZhangCNN"],
+)
+def test_what_is_exported_scores_in_the_browser(ask, site, tmp_path, config):
+    "Each architecture, with random weights, and contributions where it has them."
+    torch.manual_seed(0)
+    model, texts = build_model(config), made_texts(200)
+    if getattr(model, "votes", None) is not None:
+        targets = np.arange(len(texts)) % len(model.labels)
+        model.fit_vocabulary(*model.encoder.flat(texts), targets)
+        nn.init.normal_(model.votes.table.weight[1:], std=0.1)
+    model = round_tables(model).eval()
+    calibration = Calibration()
+    model.save_pretrained(tmp_path, config={"calibration": asdict(calibration)})
+    export_onnx(model, tmp_path / "model.onnx", calibration)
+    found = ask(
+        """const scorer = await charcnn.load(given[0]);
+        return await Promise.all(given[1].map((text) => scorer.score(text)));""",
+        publish(site, tmp_path),
+        texts,
+    )
+    scorer = Scorer(tmp_path)
+    for text, score in zip(texts, found, strict=True):
+        np.testing.assert_allclose(score["probabilities"], scorer(text).probabilities, rtol=0, atol=1e-5)
+        assert ("contributions" in score) == scorer.explains
+        if scorer.explains:
+            expected = [share for _, share in scorer.explain(text)]
+            np.testing.assert_allclose([share for _, share in score["contributions"]], expected, rtol=1e-4, atol=1e-5)
 
 
 # ---- failing
