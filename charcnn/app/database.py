@@ -43,6 +43,24 @@ MIGRATIONS = (
     )
     """,
     """
+    CREATE TABLE kept AS FROM reviews;
+    DROP TABLE reviews;
+    DROP SEQUENCE review_id;
+    CREATE TABLE reviews (
+        id BIGINT PRIMARY KEY,
+        created_at TIMESTAMPTZ NOT NULL,
+        brand VARCHAR NOT NULL,
+        review VARCHAR NOT NULL,
+        rating TINYINT NOT NULL CHECK (rating BETWEEN 1 AND 5),
+        suggested_rating TINYINT CHECK (suggested_rating BETWEEN 1 AND 5),
+        score FLOAT CHECK (score BETWEEN 0 AND 1),
+        label VARCHAR,
+        model VARCHAR NOT NULL,
+        user_agent VARCHAR NOT NULL,
+        ip VARCHAR NOT NULL
+    );
+    INSERT INTO reviews FROM kept ORDER BY id;
+    DROP TABLE kept;
     CREATE TABLE applied (number BIGINT NOT NULL, deletion BIGINT NOT NULL, compacted BIGINT NOT NULL);
     INSERT INTO applied SELECT CASE WHEN count(*) > 0 THEN -1 ELSE 0 END, 0, 0 FROM reviews
     """,

@@ -37,7 +37,7 @@ class Review:
     rating: int  # the person's own rating, 1-5
     suggested_rating: int | None = None  # the model's, 1-5
     score: float | None = None  # 0 bad .. 1 good
-    label: Literal["bad", "average", "good"] | None = None  # the class of that score
+    label: str | None = None  # the label of that score
     model: str = ""  # name and version of the model
     user_agent: str = ""  # the visitor's browser, as it names itself
     ip: str = ""  # the visitor's address; what is kept of it depends on the store
@@ -69,12 +69,9 @@ def check_review(
             raise ReviewError(f"{field}: {value!r} is not a whole number from 1 to 5")
     if review.score is not None and not 0 <= review.score <= 1:
         raise ReviewError(f"score: {review.score!r} is not between 0 and 1")
-    if review.label not in (None, "bad", "average", "good"):
-        raise ReviewError(f"label: {review.label!r} is not one of bad, average, good")
     agent, model = storable(review.user_agent)[:500], storable(review.model)[:200]
-    return Review(
-        brand, text, review.rating, review.suggested_rating, review.score, review.label, model, agent, review.ip
-    )
+    label = None if review.label is None else storable(review.label)[:200]
+    return Review(brand, text, review.rating, review.suggested_rating, review.score, label, model, agent, review.ip)
 
 # %% ../../nbs/app/00_reviews.ipynb #80ebbe08
 def keep_address(
