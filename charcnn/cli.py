@@ -225,6 +225,7 @@ def train(
     distillation = {"run": teacher, "snippets": snippets} if teacher else None
     options, tracking = parse_values(set_ or []), load_settings().tracking
     best = train_stage(dataset, model, run, options, distillation, tracking, progress=progress)
+    _print_run(run)
     print(f"best model in {best}; `charcnn export {run} {dataset} MODEL` makes a model folder of it")
 
 # %% ../nbs/05_cli.ipynb #f9bcb26c
@@ -238,6 +239,15 @@ def _print_measures(measures: dict[str, dict], labels: Labels) -> None:
     Console(width=110).print(table)
 
 
+def _print_run(run: Path) -> None:
+    from charcnn.train.linear import beside_baselines
+
+    found = beside_baselines(run)
+    named = {f"{name}, {kind}": values[kind] for kind in ("natural", "balanced") for name, values in found.items()}
+    config = json.loads((run / "best" / "config.json").read_text(encoding="utf-8"))
+    _print_measures(named, Labels.from_config(config["labels"]))
+
+# %% ../nbs/05_cli.ipynb #e5879b40
 @app.command()
 def evaluate(
     dataset: Annotated[Path, typer.Argument(help="A dataset folder, as `charcnn dataset` makes it.")],

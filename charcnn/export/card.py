@@ -43,7 +43,10 @@ def model_card(
     "Describe a model folder."
     labels, metrics = Labels.from_config(config["labels"]), config["metrics"]
     languages = config["provenance"].get("languages", [])
-    measured = {kind: metrics[kind] for kind in ("balanced", "natural")}
+    kinds = ("balanced", "natural")
+    measured = {kind: metrics[kind] for kind in kinds}
+    for name, found in metrics.get("baselines", {}).items():
+        measured |= {f"{name}, {kind}": found[kind] for kind in kinds}
     many = len(labels.names) > MOST_COLUMNS
     return ModelCard.from_template(
         _card_data(config, languages), template_path=str(TEMPLATE),

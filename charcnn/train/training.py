@@ -8,6 +8,7 @@ __all__ = ['build_optimizer', 'build_scheduler', 'build_averaging', 'Trainer', '
 # %% ../../nbs/train/09_training.ipynb #09f1ae5c
 import hashlib
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -31,11 +32,20 @@ from ..labels import NO_CLASS, UNLABELLED
 from ..models.base import ReviewModel
 from ..models.ngrams import NgramVotes
 from ..settings import TrackingSettings
-from .batches import Batches, prefetched
-from .checkpoint import RunState, check_same_run, flatten, load_checkpoint, run_id, save_checkpoint
+from .batches import Batches, class_shares, prefetched
+from charcnn.train.checkpoint import (
+    RunState,
+    check_same_run,
+    flatten,
+    load_checkpoint,
+    record_start,
+    run_id,
+    save_checkpoint,
+)
 from .encode import EncodedSplit, encode_split, split_fingerprint
 from .evaluation import check_labels, evaluate
 from .inference import bf16_is_native, on_cpu, predict
+from .linear import ROWS, beside_baselines, linear, majority, measure_baselines, verdict
 from .loss import ClassificationLoss
 from .options import TrainingOptions
 from .tracking import log_evaluation, log_metrics, log_model, start_tracking, tracker_names
@@ -278,6 +288,27 @@ def _encode(
         model.fit_vocabulary(*split.rows(some), split.targets[some])
     return encoded | {"train": replace(split, teacher_logits=logits)}
 
+# %% ../../nbs/train/09_training.ipynb #77b64f4b
+def _measure_baselines(trainer: Trainer, dataset: DatasetDict) -> None:
+    file, options, labels = trainer.folder / "baselines.json", trainer.options, trainer.model.labels
+    if file.is_file() and (trainer.folder / "checkpoints" / "latest").is_file():
+        return
+    split, validation = dataset["train"], dataset["validation"]
+    targets = labels.targets(split[labels.column])
+    rows = np.flatnonzero(targets >= 0)[:ROWS]
+    texts, targets = split.select(rows)["text"], targets[rows]
+    weights = np.array(split["weight"])[rows] if "weight" in split.column_names else np.ones(len(rows))
+    wanted = class_shares(targets, weights, labels, 1.0 if options.prior == "balanced" else options.batches.balance)
+    baselines = linear(texts, targets, weights, len(labels), wanted), majority(targets, weights, len(labels))
+    measured = measure_baselines(baselines, validation["text"], np.array(validation[labels.column]), labels)
+    file.write_text(json.dumps(measured, indent=1))
+
+
+def _warn_below_baselines(trainer: Trainer) -> None:
+    kind = "balanced" if trainer.options.prior == "balanced" else "natural"
+    if warning := verdict(beside_baselines(trainer.folder), kind):
+        logging.getLogger("charcnn").warning("%s", warning)
+
 # %% ../../nbs/train/09_training.ipynb #080dea0f
 def train(
     dataset: DatasetDict,  # with splits train and validation, as the dataset chapters make them
@@ -304,6 +335,7 @@ def train(
         config["teacher"] = hashlib.sha256(np.ascontiguousarray(teacher_logits)).hexdigest()[:16]
     if accelerator.is_main_process:
         check_same_run(folder, config)
+        record_start(folder, dataset=config["dataset"], device=str(accelerator.device), processes=config["processes"])
     accelerator.wait_for_everyone()
     with accelerator.main_process_first():
         encoded = _encode(dataset, model, folder, teacher_logits, progress)
@@ -311,9 +343,12 @@ def train(
     values = np.array(dataset["validation"][model.labels.column])
     values = values[model.labels.targets(values) >= UNLABELLED]  # as `encode_split` leaves out what belongs to no class
     trainer = Trainer(accelerator, model, encoded, values, folder, options)
+    if accelerator.is_main_process:
+        _measure_baselines(trainer, dataset)
     start_tracking(accelerator, tracking, config, folder, name)
     _fit(trainer, progress, on_step)
     if accelerator.is_main_process:
+        _warn_below_baselines(trainer)
         log_model(accelerator, folder / "best", f"charcnn-{name}", trainer.state.history[-1]["balanced"])
     accelerator.end_training()
     return folder / "best"
