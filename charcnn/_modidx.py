@@ -998,6 +998,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'charcnn.settings._convert': ('settings.html#_convert', 'charcnn/settings.py'),
                                   'charcnn.settings._load_section': ('settings.html#_load_section', 'charcnn/settings.py'),
                                   'charcnn.settings._read_ini': ('settings.html#_read_ini', 'charcnn/settings.py'),
+                                  'charcnn.settings.find_file': ('settings.html#find_file', 'charcnn/settings.py'),
                                   'charcnn.settings.find_settings': ('settings.html#find_settings', 'charcnn/settings.py'),
                                   'charcnn.settings.load_settings': ('settings.html#load_settings', 'charcnn/settings.py'),
                                   'charcnn.settings.refuse_unknown': ('settings.html#refuse_unknown', 'charcnn/settings.py')},

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .settings import refuse_unknown
+from .settings import find_file, refuse_unknown
 
 # %% ../nbs/06_pipeline.ipynb #c280df08
 def read_parameters(
@@ -22,10 +22,11 @@ def read_parameters(
 
     given: Any = {}
     if config is not None:
-        if not Path(config).is_file():
+        file = find_file(config)
+        if not file.is_file():
             raise ValueError(f"{config}: no such file of parameters; see configs/runs/")
         try:
-            given = yaml.safe_load(Path(config).read_text(encoding="utf-8")) or {}
+            given = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as e:
             raise ValueError(f"{config} is not YAML: {str(e).splitlines()[0]}") from e
         if not isinstance(given, dict):
@@ -75,7 +76,7 @@ def run(
     "Execute a notebook. Raises `ValueError` for an unknown parameter or a cell that failed."
     import papermill
 
-    notebook, output = Path(notebook), Path(output)
+    notebook, output = find_file(notebook), Path(output)
     if not notebook.is_file() or notebook.suffix != ".ipynb":
         raise ValueError(f"{notebook} is no notebook; see nbs/pipeline/")
     if output.resolve() == notebook.resolve():

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PathsSettings', 'StoreSettings', 'ModelSettings', 'PageSettings', 'LimitsSettings', 'AdminSettings', 'HubSettings',
-           'TrackingSettings', 'Settings', 'SettingsError', 'refuse_unknown', 'find_settings', 'load_settings']
+           'TrackingSettings', 'Settings', 'SettingsError', 'refuse_unknown', 'find_settings', 'load_settings',
+           'find_file']
 
 # %% ../nbs/00_settings.ipynb #3b61df10
 import configparser
@@ -13,6 +14,7 @@ import os
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -191,3 +193,16 @@ def _load_section(name, kind, ini, environ, root, file):
         elif f.type is Path:
             values[key] = root / f.default
     return kind(**values)
+
+# %% ../nbs/00_settings.ipynb #9132b155
+def find_file(
+    name: str | Path,  # a path, or the path of a file in the repository
+) -> Path:  # where it is; `name` itself if there is none
+    "Find a file here, or the copy that the installed package has."
+    package = Path(str(files("charcnn")))
+    places = (
+        Path(),
+        package / "shipped",
+        package.parent,
+    )  # the last is the repository, where the package is not installed
+    return next((place / name for place in places if (place / name).exists()), Path(name))

@@ -66,3 +66,38 @@ def test_a_verb_that_needs_an_extra_names_it(bin_folder, tmp_path):
     done = subprocess.run([bin_folder / "charcnn", "serve"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1 and "charcnn[app]" in done.stderr
+
+
+def test_the_wheel_trains_in_an_empty_folder(bin_folder, tmp_path):
+    "Dataset, training, export and scoring, with the defaults that the wheel carries."
+    import sysconfig
+
+    # What the extra `train` installs is here already; the wheel is not.
+    (site,) = (bin_folder.parent / "lib").glob("python*/site-packages")
+    (site / "extra.pth").write_text(sysconfig.get_path("purelib"))
+    words = {"food": ("lunch", "pizza", "soup"), "staff": ("waiter", "cook", "boss")}
+    rows = [f"the {word} number {n},{topic}" for topic in words for word in words[topic] for n in range(30)]
+    (tmp_path / "mine.csv").write_text("\n".join(["text,topic", *rows]))
+    charcnn = bin_folder / "charcnn"
+    try:
+        run(
+            charcnn,
+            "dataset",
+            "mine.csv",
+            "--label-column",
+            "topic",
+            "--validation",
+            "0.2",
+            "--output",
+            "data",
+            cwd=tmp_path,
+        )
+        run(charcnn, "train", "data", "run", "--set", "epochs=1", "--set", "seed=1", cwd=tmp_path)
+        run(charcnn, "export", "run", "data", "model", cwd=tmp_path)
+        assert run(charcnn, "score", "the soup", "--model", "model", cwd=tmp_path).split()[1] in words
+        assert "shipped" in run(
+            bin_folder / "python", "-c",
+            "from charcnn.settings import find_file; print(find_file('nbs/pipeline/10_train.ipynb').resolve())", cwd=tmp_path,
+        )  # fmt: skip
+    finally:
+        (site / "extra.pth").unlink()

@@ -17,7 +17,7 @@ import yaml
 
 from ..labels import Labels
 from .base import ReviewModel
-from ..settings import refuse_unknown
+from ..settings import find_file, refuse_unknown
 from ..text import Alphabet, Encoder
 
 # %% ../../nbs/models/05_registry.ipynb #7781e694
@@ -55,9 +55,10 @@ def build_model(
     "Make an untrained model. Raises `ValueError` naming the key that is unknown and the nearest known one."
     where = "model config" if isinstance(config, dict) else str(config)
     if not isinstance(config, dict):
-        if not Path(config).is_file():
+        file = find_file(config)
+        if not file.is_file():
             raise ValueError(f"{config}: no such model config; see configs/models/")
-        config = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise ValueError(f"{where}: holds {type(config).__name__}, not keys and values; see configs/models/")
     config = {**config, **overrides}
