@@ -8,7 +8,7 @@ __all__ = ['BUNDLED_MODEL', 'ModelError', 'read_config', 'find_model', 'Scorer']
 # %% ../nbs/03_scorer.ipynb #9b6f010b
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -69,8 +69,10 @@ def find_model(
 def _windows(texts: Iterable[str], size: int) -> Iterator[list[str]]:
     if hasattr(texts, "__getitem__") and hasattr(texts, "__len__"):  # a list or a column: cut, then turned into strings
         for start in range(0, len(texts), size):
-            window = texts[start : start + size]
-            as_list = getattr(window, "to_pylist", None) or getattr(window, "tolist", None)
+            window = getattr(texts, "iloc", texts)[start : start + size]  # of pandas, which may index by label
+            as_list = next(
+                (getattr(window, name) for name in ("to_pylist", "to_list", "tolist") if hasattr(window, name)), None
+            )
             yield as_list() if as_list else list(window)
     else:
         texts = iter(texts)
@@ -90,6 +92,7 @@ class Scorer:
         if threads < 0:
             raise ValueError(f"threads={threads} is below 0; 0 uses one per core")
         folder = BUNDLED_MODEL if folder is None else Path(folder)
+        self.folder, self.threads = folder, threads
         self.config = read_config(folder)
         self.encoder: Encoder = self.config["encoder"]
         self.labels: Labels = self.config["labels"]
@@ -117,19 +120,25 @@ class Scorer:
         "Load a model folder or a model from the Hub. Raises `ModelError` if it cannot be used."
         return cls(find_model(name, revision), threads)
 
-    def __call__(
-        self,
-        text: str,  # any string
-    ) -> Score:
-        "Score one text; a blank one is neutral, or has no label. Raises `TypeError` for a non-string."
-        ids = self.encoder([text])
-        if not ids.size or text.isspace():
-            return self.labels.neutral_score()
-        return self.labels.scores(self._run(ids))[0]
+# %% ../nbs/03_scorer.ipynb #d2f343ac
+@patch
+def __call__(
+    self: Scorer,
+    text: str | Iterable[str],  # any string, or several: a list, a column, an iterator
+) -> Score | list[Score]:  # a list for several texts
+    "Score a text, or several. A blank one is neutral, or has no label. Raises `TypeError` for a non-string."
+    if not isinstance(text, str) and isinstance(text, Iterable) and not isinstance(text, (bytes, Mapping)):
+        return list(self.many(text))
+    ids = self.encoder([text])
+    if not ids.size or text.isspace():
+        return self.labels.neutral_score()
+    return self.labels.scores(self._run(ids))[0]
 
-    def _run(self, ids: np.ndarray, output: str = "probabilities") -> np.ndarray:
-        more = {"explain": np.array(output == "contributions")} if self._asks else {}
-        return self._session.run([output], {"ids": ids.astype(np.int32), **more})[0]
+
+@patch
+def _run(self: Scorer, ids: np.ndarray, output: str = "probabilities") -> np.ndarray:
+    more = {"explain": np.array(output == "contributions")} if self._asks else {}
+    return self._session.run([output], {"ids": ids.astype(np.int32), **more})[0]
 
 # %% ../nbs/03_scorer.ipynb #703ff508
 @patch
@@ -194,3 +203,31 @@ def _score_window(self: Scorer, texts: list[str], batch_size: int) -> list[Score
         for row, score in zip(batch, self.labels.scores(self._run(padded)), strict=True):
             found[row] = score
     return found
+
+# %% ../nbs/03_scorer.ipynb #19c0aa6e
+@patch
+def predict_proba(
+    self: Scorer,
+    texts: Iterable[str],  # a list, a NumPy, pandas, polars or Arrow column, or an iterator
+) -> np.ndarray:  # float64 `[texts, classes]`, the classes as in `labels.classes`
+    "Predict the probabilities of the classes. Raises `TypeError` naming the text that is not a string."
+    return np.array([score.probabilities for score in self.many(texts)]).reshape(-1, len(self.labels))
+
+
+@patch
+def predict(
+    self: Scorer,
+    texts: Iterable[str],  # a list, a NumPy, pandas, polars or Arrow column, or an iterator
+) -> np.ndarray:  # of objects `[texts]`: strings; None for a blank text, where labels have no order
+    "Predict the labels of texts. Raises `TypeError` naming the text that is not a string."
+    return np.array([score.label for score in self.many(texts)], dtype=object)
+
+# %% ../nbs/03_scorer.ipynb #e14e4946
+@patch
+def __getstate__(self: Scorer) -> dict:
+    return {"folder": self.folder, "threads": self.threads}
+
+
+@patch
+def __setstate__(self: Scorer, state: dict) -> None:
+    self.__init__(**state)
