@@ -29,7 +29,7 @@ app = typer.Typer(
 )  # fmt: skip
 _EXTRAS = {
     "collect": ("scrapy", "selenium", "pydantic", "html_text", "extruct", "jmespath", "parsel"),
-    "dataset": ("datasets", "duckdb"),
+    "dataset": ("datasets", "duckdb", "charset_normalizer", "python_calamine"),
     "train": ("torch", "accelerate", "sklearn", "onnx", "jinja2", "yaml", "fastcore"),
     "research": ("tokenizers", "transformers"),
     "app": ("gradio", "fastapi", "uvicorn"),
@@ -110,6 +110,24 @@ def score(
 app.add_typer(collect, name="collect")
 app.command()(replica)
 
+# %% ../nbs/05_cli.ipynb #f882991e
+_Scales = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of the ratings, WORST-BEST or VALUE=STARS,VALUE=STARS; SOURCE:SCALE for one source. Repeatable; recognised by default."
+    ),
+]
+_NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="Tables do not begin with names; columns go by number, from 1.")
+]
+_Weights = Annotated[
+    list[str] | None,
+    typer.Option(help="SOURCE=NUMBER: training draws its rows so many times as often. Repeatable."),
+]
+_Exclude = Annotated[
+    Path | None, typer.Option(help="CSV with the columns source, contains, reason: reviews that are left out.")
+]
+
 # %% ../nbs/05_cli.ipynb #acfd0b5e
 @app.command()
 def dataset(
@@ -120,12 +138,14 @@ def dataset(
     validation_source: Annotated[
         list[str] | None, typer.Option(help="A source whose reviews all go to validation. Repeatable.")
     ] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
-    rating_column: Annotated[str, typer.Option(help="Column of the ratings, 1 to 5.")] = "rating",
+    text_column: Annotated[str, typer.Option(help="Column of the texts; title,text joins two.")] = "text",
+    rating_column: Annotated[str, typer.Option(help="Column of the ratings, on any scale.")] = "rating",
     label_column: Annotated[
         str, typer.Option(help="Column of any other labels, e.g. topics; in place of ratings.")
     ] = "",
-    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    scale: _Scales = None,
+    no_header: _NoHeader = False,
+    encoding: Annotated[str, typer.Option(help="Encoding of text files; found out by default.")] = "",
     separator: Annotated[str, typer.Option(help="Between the columns of CSV; found out by default.")] = "",
     validation: Annotated[float, typer.Option(help="Share of the reviews for validation.")] = 0.05,
     test: Annotated[float, typer.Option(help="Share of the reviews for testing.")] = 0.05,
@@ -142,27 +162,26 @@ def dataset(
     ignore_center: Annotated[bool, typer.Option(help="Leave out reviews with 3 stars.")] = False,
     balance: Annotated[bool, typer.Option(help="Keep no label more often than --ratio times the rarest.")] = False,
     ratio: Annotated[float, typer.Option(help="See --balance; at least 1.")] = 1.0,
-    language: Annotated[str, typer.Option(help="Language of reviews whose source does not say, e.g. en.")] = "",
-    weight: Annotated[
-        list[str] | None,
-        typer.Option(help="SOURCE=NUMBER: training draws its rows so many times as often. Repeatable."),
-    ] = None,
-    exclude: Annotated[
-        Path | None, typer.Option(help="CSV with the columns source, contains, reason: reviews that are left out.")
-    ] = None,
+    language: Annotated[
+        str, typer.Option(help="Keep reviews in this language, e.g. fr, and those that do not say theirs.")
+    ] = "",
+    weight: _Weights = None,
+    exclude: _Exclude = None,
     progress: Progress = True,
 ):
     """Make a dataset of raw reviews: cleaned, without duplicates, split by what the texts say.
 
     charcnn dataset "data/raw/*.jsonl" --output data/dataset
 
+    charcnn dataset verdicts.csv --scale 0-1
+
     charcnn dataset questions.csv --label-column topic --output data/questions
     """
     from charcnn.dataset.prepare import DatasetOptions, prepare, read_exclusions
 
     options = DatasetOptions(
-        text_column, rating_column, label_column, encoding, separator, validation, test, max_rows, tuple(step or ()), group_labels,
-        ignore_center, balance, ratio, language, _weights(weight or []), read_exclusions(exclude) if exclude else (),
+        text_column, rating_column, label_column, encoding, separator, no_header, _scales(scale or []), validation, test, max_rows,
+        tuple(step or ()), group_labels, ignore_center, balance, ratio, language, _weights(weight or []), read_exclusions(exclude) if exclude else (),
     )  # fmt: skip
     prepare(sources, output, options, validation_source or [], progress)
     _print_report(output)
@@ -181,12 +200,27 @@ def _weights(given: list[str]) -> dict[str, float]:
     return weights
 
 
+def _scales(given: list[str]) -> dict[str, str]:
+    scales = {}
+    for setting in given:
+        source, colon, scale = setting.partition(":")
+        source, scale = (source, scale) if colon and "=" not in source else ("", setting)
+        if source in scales:
+            raise ValueError(f"--scale {setting}: {source or 'all sources'} has the scale {scales[source]} already")
+        scales[source] = scale
+    return scales
+
+
 def _print_report(folder: Path) -> None:
+    from charcnn.dataset.prepare import describe_sources
+
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     for split, labels in report["splits"].items():
         counts = [f"{count:,} {name}" for name, count in labels.items()]
         more = f" and {len(counts) - 10} more labels" if len(counts) > 10 else ""
         print(f"{split:12}{sum(labels.values()):>12,}  {', '.join(counts[:10])}{more}")
+    for line in describe_sources(report):
+        print(line)
     for reason, count in report["dropped"].items():
         print(f"left out    {count:>12,}  {reason}")
     print(f"dataset {report['fingerprint']} written to {folder}")

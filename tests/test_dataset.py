@@ -37,7 +37,7 @@ def files(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("name", ["r.csv", "r.tsv", "r.parquet", "r.csv.gz", "r_utf16.csv"])
 def test_every_format_gives_the_same_dataset(files, tmp_path, name):
     expected = prepare([files / "r.jsonl"], tmp_path / "jsonl", progress=False)
-    options = DatasetOptions(encoding="utf-16" if "utf16" in name else "utf-8")
+    options = DatasetOptions(encoding="utf-16" if "utf16" in name else "")
     found = prepare([files / name], tmp_path / "made", options, progress=False)
     assert found.num_rows == expected.num_rows and sum(found.num_rows.values()) == len(REVIEWS)
     assert fingerprint(found) == fingerprint(expected)
@@ -62,8 +62,8 @@ HOSTILE = {
     "binary.csv": (bytes(range(256)) * 50, "binary.csv"),
     "binary.jsonl": (bytes(range(256)) * 50, "binary.jsonl"),
     "binary.parquet": (bytes(range(256)) * 50, "binary.parquet"),
-    "columns.jsonl": (b'{"body": "good", "stars": 5}\n', "no column 'text'; its columns: body, stars"),
-    "separator.csv": (b"text|rating\ngood|5\n", None),
+    "columns.jsonl": (b'{"body": "good", "stars": 5}\n', "no column 'text' nor 'rating'; its columns: body, stars"),
+    "separator.csv": (b"text|rating\ngood|5\nbad|1\n", None),
     "header.csv": (b"text,rating\n", "no text is left"),
     "list.jsonl": (b"[1, 2, 3]\n", "list.jsonl"),
 }  # fmt: skip
@@ -95,10 +95,11 @@ def test_hostile_files_get_one_line(tmp_path, name):
 def test_odd_values_are_kept_or_counted(tmp_path):
     rows = ['"5.0",a one', '" 4 ",a two', "4.5,x", "five,x", "6,x", "0,x", "-1,x", "nan,x", "inf,x", "1e0,a three", ",x", '3,"a ""lone"" quote"', "3,nul\x00here", "2," + "long " * 400_000]  # fmt: skip
     (tmp_path / "odd.csv").write_text("rating,text\n" + "\n".join(rows) + "\n")
-    found = prepare([tmp_path / "odd.csv"], tmp_path / "made", DatasetOptions(validation=0, test=0), progress=False)
-    assert sorted(found["train"]["rating"]) == [1, 2, 3, 3, 4, 5]
+    options = DatasetOptions(validation=0, test=0, scale="1-5")
+    found = prepare([tmp_path / "odd.csv"], tmp_path / "made", options, progress=False)
+    assert sorted(found["train"]["rating"]) == [1, 2, 3, 3, 4, 5, 5]
     report = json.loads((tmp_path / "made" / "report.json").read_text())
-    assert report["dropped"] == {"rating is not 1, 2, 3, 4 or 5": 7, "missing rating": 1}
+    assert report["dropped"] == {"rating is not on the scale 1-5": 4, "missing rating": 2, "duplicate": 1}
     assert any("\x00" in text for text in found["train"]["text"]) and max(map(len, found["train"]["text"])) > 1_900_000
 
 

@@ -56,7 +56,16 @@ def test_from_raw_reviews_to_a_model_that_scores(folder):
 
 
 def test_the_bundled_models_run_gives_the_same_weights_when_it_is_made_again(folder):
-    weighted = ("--weight", "phrases=100", "--weight", "neutral=20", "--output", folder / "dataset-phrases")
+    weighted = (
+        "--weight",
+        "phrases=100",
+        "--weight",
+        "neutral=20",
+        "--scale",
+        "1-5",
+        "--output",
+        folder / "dataset-phrases",
+    )
     files = (folder / "raw.jsonl", "data/phrases.csv", "data/neutral.csv")
     charcnn(folder, "dataset", *files, "--max-rows", 500, "--no-progress", *weighted)
     made = []
