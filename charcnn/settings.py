@@ -54,16 +54,19 @@ class PageSettings:
     host: str = "127.0.0.1"  # address to listen on
     port: int = 7860  # port to listen on
     proxies: int = 0  # reverse proxies in front, whose X-Forwarded-For entry is believed; 0: none
+    timeout: int = 20  # seconds in which the headers of a request, and then its body, must have arrived
     origins: str = ""  # addresses of pages elsewhere that may use the API, separated by blanks; *: all
 
 # %% ../nbs/00_settings.ipynb #9493ae39
 @dataclass(frozen=True)
 class LimitsSettings:
-    "What one visitor may do."
+    "What one visitor, and what all behind one address together, may do."
 
     review_length: int = 5000  # characters of one review
-    reviews_per_minute: int = 10  # reviews submitted
-    scores_per_minute: int = 1200  # scores asked for
+    reviews_per_minute: int = 10  # reviews that a visitor submits
+    reviews_per_minute_address: int = 60  # that an address submits
+    scores_per_minute: int = 1200  # scores that a visitor asks for
+    scores_per_minute_address: int = 40_000  # that an address asks for
 
 
 @dataclass(frozen=True)
@@ -161,14 +164,21 @@ def find_settings(
     return None
 
 # %% ../nbs/00_settings.ipynb #f7016018
+# Reached from outside, behind its host's proxies, of which the last may be all that is seen of many visitors.
+_ON_A_SPACE = {
+    "CHARCNN_PAGE_HOST": "0.0.0.0", "CHARCNN_PAGE_PROXIES": "1",
+    "CHARCNN_LIMITS_REVIEWS_PER_MINUTE_ADDRESS": "600", "CHARCNN_LIMITS_SCORES_PER_MINUTE_ADDRESS": "400000",
+}  # fmt: skip
+
+
 def load_settings(
     file: Path | str | None = None,  # a settings file; by default `CHARCNN_SETTINGS`, else the nearest `settings.ini`
     environ: Mapping[str, str] | None = None,  # the environment; `os.environ` by default
 ) -> Settings:
     "Read the settings in force. Raises `SettingsError` naming the key and value that cannot be used."
     environ = os.environ if environ is None else environ
-    if environ.get("SPACE_ID"):  # a Hugging Face Space: reached from outside, behind its host's proxy
-        environ = {"CHARCNN_PAGE_HOST": "0.0.0.0", "CHARCNN_PAGE_PROXIES": "1", **environ}
+    if environ.get("SPACE_ID"):  # a Hugging Face Space
+        environ = {**_ON_A_SPACE, **environ}
     file = file or environ.get("CHARCNN_SETTINGS") or find_settings()
     if file and not Path(file).is_file():
         raise SettingsError(f"{file}: no such settings file; check CHARCNN_SETTINGS or the path given")

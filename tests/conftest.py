@@ -59,10 +59,12 @@ def serving(folder: Path) -> Iterator[Callable[..., Served]]:
             command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         started.append(process)
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line + process.stdout.read()
-        return Served(process, found.group(), store)
+        said = ""
+        while line := process.stdout.readline():  # what the store has to say comes first
+            said += line
+            if found := re.search(r"http://\S+", line):
+                return Served(process, found.group(), store)
+        raise AssertionError(said)
 
     try:
         yield start

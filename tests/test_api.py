@@ -20,7 +20,7 @@ FORMULA = '=HYPERLINK("http://example.com","a free coffee")'
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     with serving(tmp_path_factory.mktemp("api")) as start:
-        yield start(CHARCNN_ADMIN_PASSWORD=ADMIN[1], CHARCNN_LIMITS_REVIEWS_PER_MINUTE="100")
+        yield start(CHARCNN_ADMIN_PASSWORD=ADMIN[1], CHARCNN_LIMITS_REVIEWS_PER_MINUTE_ADDRESS="100")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_the_admin_looks_through_reviews_in_a_browser(served, sent, browser):
 
 
 def test_a_visitor_is_told_apart_by_what_the_trusted_proxy_says_and_limited(serve):
-    served = serve(CHARCNN_PAGE_PROXIES="1", CHARCNN_LIMITS_REVIEWS_PER_MINUTE="2", CHARCNN_STORE_IP="full")
+    served = serve(CHARCNN_PAGE_PROXIES="1", CHARCNN_LIMITS_REVIEWS_PER_MINUTE_ADDRESS="2", CHARCNN_STORE_IP="full")
     review = {"brand": "IKEA", "review": "Fine.", "rating": 3}
 
     def send(forwarded: str) -> int:
