@@ -31,7 +31,8 @@ model: .venv/all ## train the next bundled model from the reviews in REVIEWS=fol
 	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/bundled.yaml
 	cp models/bundled/* charcnn/pretrained/
 
-readme: .venv/all ## write README.md from nbs/index.ipynb
+readme: .venv/all ## write README.md from nbs/index.ipynb, and nbs/README.md from the notebooks
+	@cd nbs && ../$(BIN)/python list_chapters.py > README.md
 	@$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout nbs/index.ipynb | sed 's#(images/#(nbs/images/#g' \
 	  | awk '/^```/ {open = !open; if (open && $$0 == "```") $$0 = "```python"} 1' > README.md
 
