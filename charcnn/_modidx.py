@@ -721,6 +721,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'charcnn.dataset.sources': { 'charcnn.dataset.sources.Part': ('dataset/sources.html#part', 'charcnn/dataset/sources.py'),
                                          'charcnn.dataset.sources._class_names': ( 'dataset/sources.html#_class_names',
                                                                                    'charcnn/dataset/sources.py'),
+                                         'charcnn.dataset.sources._exported': ( 'dataset/sources.html#_exported',
+                                                                                'charcnn/dataset/sources.py'),
                                          'charcnn.dataset.sources._insert': ('dataset/sources.html#_insert', 'charcnn/dataset/sources.py'),
                                          'charcnn.dataset.sources._likely': ('dataset/sources.html#_likely', 'charcnn/dataset/sources.py'),
                                          'charcnn.dataset.sources._no_column': ( 'dataset/sources.html#_no_column',

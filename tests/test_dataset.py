@@ -115,6 +115,29 @@ def test_a_killed_run_leaves_nothing_that_looks_like_a_dataset(files, tmp_path):
     assert sum(prepare([files / "r.parquet"], tmp_path / "made", progress=False).num_rows.values()) == len(REVIEWS)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "duckdb"])
+def test_what_the_page_exports_comes_back_as_it_was_typed(tmp_path, kind):
+    import duckdb
+
+    from charcnn.app.reviews import Review
+    from charcnn.app.store import ReviewStore
+    from charcnn.dataset.sources import read_sources
+
+    typed = [
+        "=1+1", "'=1+1", "''=1+1", "+1 for the staff", "-1", "@home", "\ttab", "\r\nline\rbreaks\n", "'tis fine", "'", '"quoted", and; more',
+        "  spaces  ", "NULL", "1.0", "2024-01-01", "naïve 😀 \u2028", "back\\slash \\n", '""', "a,b\n'=c", "never again",
+    ]  # fmt: skip
+    with ReviewStore(tmp_path / "reviews.duckdb") as store:
+        for n, text in enumerate(typed):
+            store.add(Review("=Acme" if n % 2 else "Zenith", text, n % 5 + 1, label="bad", score=0.1))
+        if kind != "duckdb":
+            store.export(tmp_path / f"reviews.{kind}")
+    connection = duckdb.connect()
+    read_sources(connection, [(str(tmp_path / f"reviews.{kind}"), "train")], DatasetOptions(), progress=False)
+    found = connection.execute("SELECT text, rating, source, company FROM raw").fetchall()
+    assert found == [(text, str(n % 5 + 1), "charcnn", "=Acme" if n % 2 else "Zenith") for n, text in enumerate(typed)]
+
+
 def test_corrected_ratings_flow_back(tmp_path):
     from charcnn.app.reviews import Review
     from charcnn.app.store import ReviewStore

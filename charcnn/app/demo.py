@@ -222,7 +222,7 @@ def body_check(
             given = json.loads(body)
         except (ValueError, RecursionError):
             return "the body is not JSON"
-        if not isinstance(given, dict) or not isinstance(given.get("data"), list) or given.get("event_data"):
+        if not isinstance(given, dict) or not isinstance(given.get("data"), list):
             return "the body is no call of a function"
         if not isinstance(given.get("fn_index"), int) or given["fn_index"] not in inputs:
             return "fn_index: the page has no such function"

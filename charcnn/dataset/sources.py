@@ -10,7 +10,7 @@ import glob
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,21 @@ def _insert(connection, table: Table, role: str, options: Any, source: str, numb
     return lost | rejected
 
 # %% ../../nbs/dataset/01_sources.ipynb #77820077
+# An export of the page has these columns; `charcnn.app.exports` says which cells of its CSV have an apostrophe in front.
+_OF_THE_PAGE = {"brand", "review", "rating", "suggested_rating", "user_agent", "ip"}
+_APOSTROPHE = r"'^''(''*[=+\-@\t\r\n])', '\1'"
+
+
+def _exported(table: Table, file: Path) -> Table:
+    "Read an export of the page as its store is read: unchanged, with its company."
+    if not {name for name, _ in table.columns} >= _OF_THE_PAGE:
+        return table
+    is_csv = ".csv" in (suffix.lower() for suffix in file.suffixes)
+    columns = {name: f"regexp_replace({sql}, {_APOSTROPHE})" if is_csv else sql for name, sql in table.columns}
+    known = {"text": columns["review"], "company": columns["brand"], "source": "'charcnn'"}
+    return replace(table, columns=tuple((known | columns).items()))
+
+# %% ../../nbs/dataset/01_sources.ipynb #f69cc989
 def read_file(
     connection: duckdb.DuckDBPyConnection,  # has a table `raw`, columns `RAW` and `part`
     file: Path,  # a review store's .duckdb, or one of `charcnn.dataset.formats.FORMATS`
@@ -157,7 +172,7 @@ def read_file(
         _read_store(connection, file, role, number)
         return {}, (), "1-5"
     with tempfile.TemporaryDirectory() as folder:
-        table = open_table(connection, file, Path(folder), options)
+        table = _exported(open_table(connection, file, Path(folder), options), file)
         try:
             unreadable = _insert(connection, table, role, options, file.name.split(".")[0], number)
         except (ValueError, duckdb.Error) as e:
@@ -167,11 +182,9 @@ def read_file(
                 else f"cannot be read: {str(e).splitlines()[0][:300]}"
             )
             raise ValueError(f"{file}: {reason}") from e
-    crawled = {"rating_given", "collected_at"} <= {name for name, _ in table.columns} and (
-        options.label_column,
-        options.rating_column,
-    ) == ("", "rating")
-    return unreadable, table.notes, "1-5" if crawled else ""
+    names, usual = {name for name, _ in table.columns}, (options.label_column, options.rating_column) == ("", "rating")
+    contract = usual and ({"rating_given", "collected_at"} <= names or names >= _OF_THE_PAGE)
+    return unreadable, table.notes, "1-5" if contract else ""
 
 # %% ../../nbs/dataset/01_sources.ipynb #f11b280b
 def _read_store(connection, file: Path, role: str, number: int) -> None:
