@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import floor
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
+
+from ..labels import whole_star
 
 # %% ../../nbs/collect/04_items.ipynb #339a455b
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def check_review(
     return RawReview(
         str(raw["review_id"]).strip(),
         text,
-        max(1, floor(rating + 0.5)),
+        whole_star(rating),
         collected_at=datetime.now(UTC).isoformat(timespec="seconds"),
         **known,
     ), ""

@@ -372,7 +372,7 @@ def open_table(
         return _open_table(connection, file, folder, options)
     except (ValueError, duckdb.Error, OSError, EOFError) as e:
         reason = (str(e).splitlines() or [type(e).__name__])[0][:300]
-        raise ValueError(reason if str(file) in reason else f"{file} cannot be read: {reason}") from e
+        raise ValueError(reason if reason.startswith(str(file)) else f"{file} cannot be read: {reason}") from e
 
 
 def _open_table(connection: duckdb.DuckDBPyConnection, file: Path, folder: Path, options: Any) -> Table:
