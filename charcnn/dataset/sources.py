@@ -25,7 +25,7 @@ RAW = ("text", "rating", "source", "company", "language", "weight", "role")  # t
 OPTIONAL = ("source", "company", "language", "weight")
 _TEXTS = frozenset(
     "text texts review reviews reviewtext reviewbody reviewcontent content body comment comments commenttext sentence message description "
-    "feedback opinion tweet texte texto avis commentaire comentario resena bewertungstext rezension title".split()
+    "feedback opinion tweet texte texto avis commentaire comentario resena bewertungstext rezension".split()
 )
 _RATINGS = frozenset(
     "rating ratings stars star starrating reviewrating ratingvalue reviewstars score scores overall label labels sentiment rate points grade "
