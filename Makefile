@@ -21,9 +21,10 @@ test: .venv/all browser ## install everything, then check notebooks, code and te
 lab: .venv/all ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir nbs
 
-bench: .venv/all ## time scoring, training and crawling against named baselines, as ratios
+bench: .venv/all ## time scoring, training, crawling and keeping against named baselines, as ratios
 	$(BIN)/python -m charcnn.train.benchmark
 	$(BIN)/python -m charcnn.collect.benchmark
+	$(BIN)/python -m charcnn.app.benchmark
 
 model: .venv/all ## train the next bundled model from the reviews in REVIEWS=folder (hours)
 	$(DATASET) --output data/dataset
