@@ -13,6 +13,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from charcnn.dataset.prepare import DatasetOptions, prepare
+from charcnn.dataset.sources import read_hub
 
 REVIEWS = {f"Review {n}: the soup was {'awful bad plain good lovely'.split()[n % 5]}": n % 5 + 1 for n in range(300)}
 WHOLE = {"validation": 0, "test": 0}
@@ -277,17 +278,23 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_way_out(tmp_path, name):
     assert way_out in str(refused.value) and not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["1 star", "2 star", "3 stars", "4 stars", "5 stars"],
-        ["0", "1", "2", "3", "4"],
-        ["very bad", "bad", "ok", "good", "very good"],
-    ],
-)
-def test_a_dataset_is_read_by_the_names_of_its_labels(tmp_path, names):
-    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
-    given = Dataset.from_dict({"text": list(REVIEWS), "label": [stars - 1 for stars in REVIEWS.values()]}, features)
+STARS = [
+    ["1 star", "2 star", "3 stars", "4 stars", "5 stars"],
+    ["0", "1", "2", "3", "4"],
+    ["very bad", "bad", "ok", "good", "very good"],
+]
+
+
+@pytest.mark.parametrize("names", STARS, ids=" ".join)
+@pytest.mark.parametrize("where", ["memory", "parquet", "hub"])
+def test_a_dataset_is_read_by_the_names_of_its_labels(tmp_path, names, where):
+    features = Features({"text": Value("string"), "label": ClassLabel(names=sorted(names))})
+    places = [sorted(names).index(names[stars - 1]) for stars in REVIEWS.values()]
+    given = Dataset.from_dict({"text": list(REVIEWS), "label": places}, features)
+    if where != "memory":
+        (tmp_path / "hub").mkdir()
+        given.to_parquet(tmp_path / "hub" / "train.parquet")
+        given = tmp_path / "hub" / "train.parquet" if where == "parquet" else read_hub(str(tmp_path / "hub"))
     assert labels(given, tmp_path, rating_column="label") == {text: named(stars) for text, stars in REVIEWS.items()}
 
 

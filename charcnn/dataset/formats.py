@@ -349,16 +349,32 @@ def _sheet(file: Path, folder: Path, header: bool) -> Table:
 def columns_of(
     connection: duckdb.DuckDBPyConnection,
     relation: str,  # what follows FROM
+    names: Mapping[str, Sequence[str]] | None = None,  # of the numbers from 0 that columns hold
 ) -> tuple[tuple[str, str], ...]:  # name and SQL expression; fields of structs have dotted names
     "List the columns of a relation."
     found = []
     for name, kind, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall():
+        if name in (names or {}):
+            found.append((name, f"([{', '.join(map(quoted, names[name]))}]::VARCHAR[])[{named(name)} + 1]"))
+            continue
         if not kind.startswith("STRUCT("):
             found.append((name, named(name)))
             continue
         fields = columns_of(connection, f"(SELECT unnest({named(name)}) FROM {relation})")
         found += [(f"{name}.{field}", f"{named(name)}.{expression}") for field, expression in fields]
     return tuple(found)
+
+
+def _class_names(connection: duckdb.DuckDBPyConnection, file: Path) -> dict[str, list[str]]:
+    "Names of the `ClassLabel`s of a Parquet file that `datasets` wrote."
+    query = f"SELECT decode(value) FROM parquet_kv_metadata({quoted(file)}) WHERE decode(key) = 'huggingface'"
+    written = connection.execute(query).fetchall()
+    features = json.loads(written[0][0]).get("info", {}).get("features", {}) if written else {}
+    return {
+        name: feature["names"]
+        for name, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+    }
 
 # %% ../../nbs/dataset/00_formats.ipynb #02c02c8d
 def open_table(
@@ -385,7 +401,7 @@ def _open_table(connection: duckdb.DuckDBPyConnection, file: Path, folder: Path,
         return _open_table(connection, _unzip(file, folder), folder, options)
     if suffix == ".parquet":
         relation = f"read_parquet({quoted(file)})"
-        return Table(relation, columns_of(connection, relation))
+        return Table(relation, columns_of(connection, relation, _class_names(connection, file)))
     if suffix in SHEETS:
         return _sheet(file, folder, not options.no_header)
     copy, notes = _as_utf8(file, options.encoding, folder)

@@ -204,10 +204,6 @@ def _read_store(connection, file: Path, role: str, number: int) -> None:
         connection.execute("DETACH store")
 
 # %% ../../nbs/dataset/01_sources.ipynb #c097285b
-def _class_names(feature: ClassLabel, expression: str) -> str:
-    return f"([{', '.join(map(quoted, feature.names))}]::VARCHAR[])[{expression} + 1]"
-
-
 def _read_arrow(connection, rows: Any, role: str, options: Any, where: str, number: int) -> None:
     features = rows.features if isinstance(rows, Dataset) else {}
     given = rows
@@ -215,13 +211,8 @@ def _read_arrow(connection, rows: Any, role: str, options: Any, where: str, numb
         given = rows.flatten_indices().data.table if rows._indices is not None else rows.data.table
     connection.register("given", given)
     try:
-        columns = tuple(
-            (
-                name,
-                _class_names(features[name], expression) if isinstance(features.get(name), ClassLabel) else expression,
-            )
-            for name, expression in columns_of(connection, "given")
-        )
+        names = {name: feature.names for name, feature in features.items() if isinstance(feature, ClassLabel)}
+        columns = columns_of(connection, "given", names)
         _insert(connection, Table("given", columns), role, options, where, number)
     except (ValueError, duckdb.Error) as e:
         raise ValueError(f"{where}: {str(e).splitlines()[0][:600]}") from e
