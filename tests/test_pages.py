@@ -11,8 +11,9 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from charcnn.collect.items import check_review
+from charcnn.collect.pages import next_url, read_page
 from charcnn.collect.saved import read_saved_pages
-from charcnn.collect.sites import ProfileError, load_profile, next_url, read_page
+from charcnn.collect.sites import ProfileError, load_profile
 
 SHOP = {"displayName": "Acme", "websiteUrl": "https://acme.example", "profileImageUrl": "//cdn.example/acme.png"}
 
