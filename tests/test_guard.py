@@ -98,8 +98,8 @@ def test_what_the_page_cannot_use_is_a_line_in_the_log_and_no_traceback(serve):
     assert f"422 POST {RUN}" in log and "Traceback" not in log and "private" not in log
 
 
-def test_closed_doors_cost_no_memory(serve):
-    served = serve()
+def test_many_posts_to_gradio_cost_no_memory(serve):
+    served = serve(CHARCNN_LIMITS_SCORES_PER_MINUTE="10000")
     client, process = visit(served), psutil.Process(served.process.pid)
 
     def knock(times: int) -> int:
@@ -111,5 +111,13 @@ def test_closed_doors_cost_no_memory(serve):
         assert codes == {404}
         return process.memory_info().rss
 
+    def call(times: int) -> int:
+        body = {"fn_index": 2, "data": ["Fine."], "event_data": None, "trigger_id": 3}
+        codes = {client.post(RUN, json=body | {"session_hash": f"{n}-{times}"}).status_code for n in range(times)}
+        assert codes == {200}
+        return process.memory_info().rss
+
     before = knock(50)
     assert knock(500) - before < 10 * 2**20
+    before = call(150)
+    assert call(400) - before < 7 * 2**20  # sessions of Gradio, made up

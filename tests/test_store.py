@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("duckdb")
 
 import duckdb
+import httpx
 
 from charcnn.app.journal import Journal
 from charcnn.app.reviews import Review, StoreBusy, StoreError
@@ -252,6 +253,26 @@ def test_deleted_texts_are_gone_from_every_file_also_after_kills_in_between(tmp_
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert [file for file in files if b"private words" in file.read_bytes()] == []
     assert not check_store(path).faults
+
+
+def test_a_page_that_cannot_keep_reviews_says_so(serve):
+    served = serve(CHARCNN_ADMIN_PASSWORD="secret")
+    review = {"brand": "IKEA", "review": "private words", "rating": 3}
+    with httpx.Client(base_url=f"{served.url}/api/v1", auth=("admin", "secret"), timeout=30) as api:
+        assert api.post("/reviews", json=review).status_code == 201
+        assert api.get("/health").json()["status"] == "ok"
+        served.store.unlink()
+        while not served.store.exists() or api.get("/health").status_code != 200:
+            pass  # the database is made again from the journal
+        assert [row["review"] for row in api.get("/reviews").json()["reviews"]] == ["private words"]
+        segment_files(journal_folder(served.store))[-1].unlink()
+        refused = api.post("/reviews", json=review)
+        assert refused.status_code == 503 and "nothing was saved" in refused.text
+        health = api.get("/health")
+        assert health.status_code == 503 and "the journal cannot be written" in health.json()["problems"][0]
+    served.stop()
+    log = served.process.stdout.read()
+    assert "000000000001.jsonl: was removed or replaced" in log and "private" not in log and "Traceback" not in log
 
 
 def test_readers_see_whole_rows_while_threads_write(tmp_path):

@@ -327,7 +327,7 @@ def exchange(
 @patch
 def problem(self: Database) -> str:  # empty if there is none
     "Say what is wrong with the file as it lies on the disk."
-    return "" if self._on_disk() == self._identity else "the database file was removed or replaced; restart"
+    return "" if self._on_disk() == self._identity else "the database file was removed or replaced"
 
 # %% ../../nbs/app/03_database.ipynb #b9c3bb65
 @dataclass(frozen=True)

@@ -196,6 +196,7 @@ def create_page(
             submit, [w["brand"], w["text"], w["rating"], w["by_hand"]], fresh,
             js="(brand, text, rating) => [brand, text, rating, charcnn.byHand]", **direct,
         )  # fmt: skip
+    page.state_session_capacity = 100  # the page keeps nothing between calls, and each session remembered takes 25 kB
     return page
 
 # %% ../../nbs/app/13_demo.ipynb #46b89919

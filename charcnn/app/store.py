@@ -125,7 +125,11 @@ def _adopt(self: ReviewStore) -> None:
 @patch
 def catch_up(self: ReviewStore) -> int:  # entries added
     "Bring the database up to the journal. Raises `StoreError`; what is in the journal stays there."
-    if self.journal.last <= self.database.number:
+    if self.journal.last < self.database.number:
+        raise StoreError(
+            f"{self.path}: it knows more than the journal and belongs to another one; put its own file back"
+        )
+    if self.journal.last == self.database.number:
         return 0
     with self._applying:
         return self.database.follow(self.journal.entries(self.database.number))
@@ -231,8 +235,8 @@ def compact(self: ReviewStore) -> int:  # reviews taken out
             return 0
         entries = self.journal.entries(compacted)
         removed = self.journal.remove({id for entry in entries if entry["kind"] == "delete" for id in entry["ids"]})
-        with suppress(FileNotFoundError):
-            self._fresh.unlink()
+        for leftover in (self._fresh, Path(f"{self._fresh}.wal")):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
         fresh = self.database.copy(self._fresh)
         try:
             with self._applying:
@@ -279,7 +283,9 @@ def _keep_up(self: ReviewStore) -> None:
         if self._closing.is_set():
             return
         try:
-            if self._behind or self.database.problem():
+            if problem := self.database.problem():
+                _log.warning(f"{self.path}: {problem}; it follows the journal again")
+            if problem or self._behind:
                 self.database.exchange()
             whole = not self.catch_up() and whole and not news
             if time.monotonic() - expired > _DAY:
