@@ -104,7 +104,7 @@ AMBIGUOUS = {
     "1 to 10": (lambda stars: 2 * stars - stars % 2, "--scale 1-10"),
     "probabilities": (lambda stars: stars / 5.5, "--scale 0-1"),
     "0 to 5": (lambda stars: (stars - 1) * 5 // 4, "--scale 0-5"),
-    "booleans": (lambda stars: stars > 3, "--scale 'VALUE=STARS"),
+    "booleans": (lambda stars: stars > 3, "--scale 'False=STARS,True=STARS'"),
     "topics": (lambda stars: "shop hotel film bank zoo".split()[stars - 1], "--label-column"),
 }
 

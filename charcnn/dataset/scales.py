@@ -150,6 +150,8 @@ def recognise(
 def _likely(numbers: Mapping[float, int]) -> str:
     "The option that would say what these numbers are."
     low, high = min(numbers), max(numbers)
+    if max(-low, high) > 100:
+        return "--scale WORST-BEST"
     worst = low if low < 0 else 0 if low < 1 else 1
     best = next((best for best in (1, 2, 3, 4, 5, 6, 7, 10, 20, 100) if best >= high and best > worst), high)
     if low < 0:
@@ -287,10 +289,10 @@ def _check_unfit(unfit: Mapping[str, int], rated: int, scale: str, stated: bool)
     count = sum(unfit.values())
     if count <= (rated / 2 if stated else _FEW * rated):
         return
-    way_out = (
-        "state another --scale" if stated
-        else "map them with --scale 'VALUE=STARS,…', or state the scale with --scale WORST-BEST, which leaves out what is not on it"
-    )  # fmt: skip
+    worth = ",".join(f"{value}=STARS" for value in sorted(unfit)) if len(unfit) <= 6 else "VALUE=STARS,…"
+    way_out = "state another --scale" if stated else f"say what they are worth, --scale '{worth}'"
+    if scale not in ("stars", "words") and not stated:
+        way_out += f", or state --scale {scale}, which leaves them out"
     raise ValueError(
         f"{count:,} of {rated:,} ratings {_not_on(scale)[1]}: {_shown(unfit)}; {way_out}; other labels than ratings are read with --label-column"
     )
@@ -307,7 +309,9 @@ _MOST_VALUES = 100_000
 
 
 def _counts(connection, part: Part) -> dict[str, int]:
-    query = f"SELECT coalesce(rating, ''), count(*) FROM raw WHERE part = ? GROUP BY 1 LIMIT {_MOST_VALUES + 1}"
+    query = (
+        f"SELECT coalesce(rating, ''), count(*) FROM raw WHERE part = ? GROUP BY 1 ORDER BY 1 LIMIT {_MOST_VALUES + 1}"
+    )
     found = dict(connection.execute(query, [part.number]).fetchall())
     if len(found) > _MOST_VALUES:
         raise ValueError(
