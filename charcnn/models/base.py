@@ -45,6 +45,17 @@ class ReviewModel(
         config = {**self._hub_mixin_config, **own, **(config or {})}
         return super().save_pretrained(save_directory, config=config, **options)
 
+    @property
+    def open_dropout(self) -> bool:
+        "Whether training chooses the dropout; most models have their own."
+        return False
+
+    def set_dropout(
+        self,
+        share: float,  # of features hidden in training
+    ) -> None:
+        "Set the dropout that was left open."
+
     def fit_vocabulary(
         self,
         ids: np.ndarray,  # ids of all texts, concatenated

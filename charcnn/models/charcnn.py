@@ -68,7 +68,7 @@ class CharCNN(ReviewModel):
         first_kernel: int = 5,  # characters under the first convolution, odd
         kernel: int = 3,  # places under all others, odd
         heads: int = 4,  # attention heads
-        dropout: float = 0.1,  # of features before pooling and of pooled features
+        dropout: float | None = None,  # of features before pooling and of pooled features; None: training chooses
         ngrams: tuple[int, ...] = (3, 5, 8),  # lengths of the n-grams in the table; none: no table
         buckets: int = 74_897,  # rows of the table
         ngram_features: int = 8,  # features of an n-gram, input of the first convolution
@@ -87,7 +87,7 @@ class CharCNN(ReviewModel):
         self.stages = _stages(channels, widths, depths, first_kernel, kernel)
         self.attention = nn.Linear(widths[-1], heads, bias=False)
         self.head = nn.Linear(heads * widths[-1], len(self.labels))
-        self.dropout = nn.Dropout(dropout)
+        self.own_dropout, self.dropout = dropout, nn.Dropout(0.1 if dropout is None else dropout)
         space = int(self.encoder.alphabet.table[ord(" ")])
         of_table = (len(self.labels), ngram_dropout, ngram_features, space)
         self.votes = NgramVotes(ngrams, buckets, *of_table) if ngrams else None
@@ -124,6 +124,21 @@ def fit_vocabulary(self: CharCNN, ids, offsets, targets) -> None:
     "Choose the n-grams of the table, unless that was done before."
     if self.votes is not None and not self.votes.is_fitted:
         self.votes.fit(ids, offsets, targets)
+
+
+@patch(as_prop=True)
+def open_dropout(self: CharCNN) -> bool:
+    "Whether training chooses the dropout."
+    return self.own_dropout is None
+
+
+@patch
+def set_dropout(
+    self: CharCNN,
+    share: float,  # of features hidden in training
+) -> None:
+    "Set the dropout that was left open."
+    self.dropout.p = share
 
 # %% ../../nbs/models/02_charcnn.ipynb #898267db
 @patch

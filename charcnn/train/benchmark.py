@@ -39,7 +39,7 @@ from ..models.registry import build_model
 from ..models.zhang import ZhangCNN
 from ..scorer import BUNDLED_MODEL, Scorer
 from ..text import ALPHABETS
-from .batches import Batches, BatchOptions, prefetched
+from .batches import BATCH_CHARACTERS, Batches, BatchOptions, prefetched
 from .encode import encode_split
 from .inference import bf16_is_native, on_cpu
 from .loss import ClassificationLoss
@@ -352,7 +352,7 @@ def main() -> None:
     bits = "bf16" if bf16 else "32 bits"  # what `precision="auto"` trains in
     rate = matrix_product_rate(torch.bfloat16 if bf16 else torch.float32, size)
     share = operations_per_text(model, texts) / rate
-    characters, largest = larger * BatchOptions.batch_characters, larger * BatchOptions.largest_batch
+    characters, largest = larger * BATCH_CHARACTERS, larger * BatchOptions.largest_batch
     changes = {"typos": 0.05, "prefixes": 0.1, "joined": 0.04, "noise": 0.04}
     options = TrainingOptions(epochs=1, batches=BatchOptions(characters, largest, **changes))
     ours = training_rate(model, texts, options)

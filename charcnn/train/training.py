@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import set_seed
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
@@ -47,7 +48,7 @@ from .evaluation import check_labels, evaluate
 from .inference import bf16_is_native, on_cpu, predict
 from .linear import ROWS, beside_baselines, linear, majority, measure_baselines, verdict
 from .loss import ClassificationLoss
-from .options import TrainingOptions
+from .options import TrainingOptions, choose_options
 from .tracking import log_evaluation, log_metrics, log_model, start_tracking, tracker_names
 
 # %% ../../nbs/train/09_training.ipynb #a9fcb867
@@ -56,7 +57,7 @@ def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.O
     decayed = {id(module.weight) for module in model.modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)}
     tables = {id(module.table.weight) for module in model.modules() if isinstance(module, NgramVotes)}
     others = [p for p in model.parameters() if id(p) not in decayed | tables]
-    rate = options.learning_rate * options.ngram_rate
+    rate = options.learning_rate * (options.ngram_rate or 1.0)
     groups = [
         {"params": [p for p in model.parameters() if id(p) in decayed], "weight_decay": options.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -78,8 +79,9 @@ def build_scheduler(
     if options.schedule == "step":
         return StepLR(optimizer, max(1, steps * options.step_epochs // options.epochs), gamma=0.5)
     rates = [group["lr"] for group in optimizer.param_groups]
+    warmup = max(options.warmup, 1.5 / (steps + 1))  # torch divides by the length of the rise less one step
     return OneCycleLR(
-        optimizer, rates, total_steps=steps + 1, pct_start=options.warmup, cycle_momentum=False, final_div_factor=1e3
+        optimizer, rates, total_steps=steps + 1, pct_start=warmup, cycle_momentum=False, final_div_factor=1e3
     )
 
 # %% ../../nbs/train/09_training.ipynb #2ead8f32
@@ -248,6 +250,16 @@ def fit(self: Trainer, progress: bool, on_step: Callable[[RunState], None] | Non
         self.validate(progress)
         save_checkpoint(self.accelerator, checkpoints, state)
 
+# %% ../../nbs/train/09_training.ipynb #23d768cc
+def _choose(options: TrainingOptions, split: Dataset, model: ReviewModel) -> TrainingOptions:
+    longest, characters = model.encoder.max_length, 0
+    for batch in split.select_columns("text").with_format("arrow").iter(10_000):
+        characters += pc.sum(pc.min_element_wise(pc.utf8_length(batch["text"]), longest)).as_py() or 0
+    options = choose_options(options, len(split), characters, model.open_dropout, hasattr(model.encoder, "alphabet"))
+    if options.dropout is not None:
+        model.set_dropout(options.dropout)
+    return options
+
 # %% ../../nbs/train/09_training.ipynb #b615ab6d
 def _build_accelerator(options: TrainingOptions, tracking: TrackingSettings, folder: Path) -> Accelerator:
     AcceleratorState._reset_state()  # a run before, in the same notebook, may have had another precision
@@ -327,6 +339,7 @@ def train(
     folder = Path(folder).resolve()
     _check(dataset, model, teacher_logits)
     accelerator = accelerator or _build_accelerator(options, tracking, folder)
+    options = _choose(options, dataset["train"], model)
     options = replace(options, precision=accelerator.mixed_precision)  # the run and the card say what was used
     architecture = {"architecture": type(model).__name__, **model._hub_mixin_config, "labels": model.labels.to_config()}
     config = flatten({"model": architecture, "training": asdict(options)})
