@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
@@ -45,17 +46,6 @@ class ReviewModel(
         config = {**self._hub_mixin_config, **own, **(config or {})}
         return super().save_pretrained(save_directory, config=config, **options)
 
-    @property
-    def open_dropout(self) -> bool:
-        "Whether training chooses the dropout; most models have their own."
-        return False
-
-    def set_dropout(
-        self,
-        share: float,  # of features hidden in training
-    ) -> None:
-        "Set the dropout that was left open."
-
     def fit_vocabulary(
         self,
         ids: np.ndarray,  # ids of all texts, concatenated
@@ -78,3 +68,17 @@ class ReviewModel(
         of_class = torch.tensor(self.labels.of_class)
         good, bad = (of_class == of_class.max()).float(), (of_class == 0).float()
         return good / good.sum() - bad / bad.sum()
+
+# %% ../../nbs/models/00_base.ipynb #02bc4f26
+@patch(as_prop=True)
+def open_dropout(self: ReviewModel) -> bool:
+    "Whether training chooses the dropout; most models have their own."
+    return False
+
+
+@patch
+def set_dropout(
+    self: ReviewModel,
+    share: float,  # of features hidden in training
+) -> None:
+    "Set the dropout that was left open."

@@ -255,6 +255,7 @@ def _choose(options: TrainingOptions, split: Dataset, model: ReviewModel) -> Tra
     longest, characters = model.encoder.max_length, 0
     for batch in split.select_columns("text").with_format("arrow").iter(10_000):
         characters += pc.sum(pc.min_element_wise(pc.utf8_length(batch["text"]), longest)).as_py() or 0
+    # The run and the card say what was used.
     options = choose_options(options, len(split), characters, model.open_dropout, hasattr(model.encoder, "alphabet"))
     if options.dropout is not None:
         model.set_dropout(options.dropout)
@@ -339,8 +340,7 @@ def train(
     folder = Path(folder).resolve()
     _check(dataset, model, teacher_logits)
     accelerator = accelerator or _build_accelerator(options, tracking, folder)
-    options = _choose(options, dataset["train"], model)
-    options = replace(options, precision=accelerator.mixed_precision)  # the run and the card say what was used
+    options = _choose(replace(options, precision=accelerator.mixed_precision), dataset["train"], model)
     architecture = {"architecture": type(model).__name__, **model._hub_mixin_config, "labels": model.labels.to_config()}
     config = flatten({"model": architecture, "training": asdict(options)})
     config |= {"dataset": fingerprint or split_fingerprint(dataset["train"]), "processes": accelerator.num_processes}
