@@ -127,25 +127,31 @@ _Weights = Annotated[
 _Exclude = Annotated[
     Path | None, typer.Option(help="CSV with the columns source, contains, reason: reviews that are left out.")
 ]
+_Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files (CSV, JSON, Parquet, .xlsx, .zip, fastText), globs, stores (.duckdb), data sets on the Hub."
+    ),
+]
+_TextColumn = Annotated[str, typer.Option(help="Column of the texts; title,text joins two, review.text is a field.")]
+_Encoding = Annotated[str, typer.Option(help="Encoding of text files; found out by default.")]
 
 # %% ../nbs/05_cli.ipynb #acfd0b5e
 @app.command()
 def dataset(
-    sources: Annotated[
-        list[str], typer.Argument(help="Files, globs, review stores (.duckdb) or names of data sets on the Hub.")
-    ],
+    sources: _Sources,
     output: Annotated[Path, typer.Option(help="The dataset folder to write.")] = Path("data/dataset"),
     validation_source: Annotated[
         list[str] | None, typer.Option(help="A source whose reviews all go to validation. Repeatable.")
     ] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the texts; title,text joins two.")] = "text",
+    text_column: _TextColumn = "text",
     rating_column: Annotated[str, typer.Option(help="Column of the ratings, on any scale.")] = "rating",
     label_column: Annotated[
         str, typer.Option(help="Column of any other labels, e.g. topics; in place of ratings.")
     ] = "",
     scale: _Scales = None,
     no_header: _NoHeader = False,
-    encoding: Annotated[str, typer.Option(help="Encoding of text files; found out by default.")] = "",
+    encoding: _Encoding = "",
     separator: Annotated[str, typer.Option(help="Between the columns of CSV; found out by default.")] = "",
     validation: Annotated[float, typer.Option(help="Share of the reviews for validation.")] = 0.05,
     test: Annotated[float, typer.Option(help="Share of the reviews for testing.")] = 0.05,

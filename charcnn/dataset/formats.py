@@ -59,7 +59,7 @@ ENCODINGS = (
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "cp949",
 )  # fmt: skip
 _LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
 _NOT_WESTERN = re.compile(r"[ýþðÝÞÐ]|\w[¹³¿]|[¹³¿]\w")
 _BLOCK = 1 << 20
 
@@ -96,9 +96,11 @@ def detect_encoding(
 ) -> tuple[str, str]:  # Python's name of it, and a line that needs it; no line for UTF-8 or with a byte-order mark
     "Find out the encoding of a file. Raises `ValueError` if it is not text, or its encoding cannot be told."
     with _open(file) as opened:
-        start = opened.read(4)
+        start = opened.read(1000)
     if mark := next((mark for mark in _MARKS if start.startswith(mark)), None):
         return _MARKS[mark], ""
+    if start.count(0) > len(start) / 4:  # every other byte of Latin letters in UTF-16
+        return ("utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"), ""
     if not (sample := _not_utf8(file)):
         return "utf-8", ""
     found = charset_normalizer.from_bytes(sample, cp_isolation=list(ENCODINGS))
@@ -125,8 +127,11 @@ def _as_utf8(file: Path, encoding: str, folder: Path) -> tuple[Path, tuple[str, 
         raise ValueError(
             f"encoding {encoding!r} is unknown; Python's names are meant, e.g. utf-8, latin-1, cp1252"
         ) from e
-    if codecs.lookup(found).name == "utf-8":
+    with _open(file) as opened:
+        marked = opened.read(3) == codecs.BOM_UTF8
+    if codecs.lookup(found).name == "utf-8" and not marked:
         return file, ()
+    found = "utf-8-sig" if marked else found
     copy = folder / file.name.removesuffix(".gz")
     try:
         with _open(file) as old, open(copy, "w", encoding="utf-8", newline="") as new:
@@ -134,7 +139,7 @@ def _as_utf8(file: Path, encoding: str, folder: Path) -> tuple[Path, tuple[str, 
     except UnicodeError as e:
         raise ValueError(f"{file} is not {found}: {e.reason} at byte {e.start} of a block; see --encoding") from e
     said = f"read as {found}" + (f", e.g. {example.strip()[:80]!r}" if example else "")
-    return copy, () if encoding else (said,)
+    return copy, () if encoding or marked else (said,)
 
 # %% ../../nbs/dataset/00_formats.ipynb #cd792d3c
 SEPARATORS = (",", ";", "\t", "|")
@@ -267,7 +272,10 @@ def _json(connection: duckdb.DuckDBPyConnection, file: Path, folder: Path) -> Ta
     form = _json_form(file)
     if form == "document":
         with _open(file) as opened:
-            rows = _rows_within(json.load(io.TextIOWrapper(opened, encoding="utf-8-sig")))
+            try:
+                rows = _rows_within(json.load(io.TextIOWrapper(opened, encoding="utf-8")))
+            except ValueError as e:
+                raise ValueError(f"it is no JSON: {e}") from e
         if not rows:
             raise ValueError("it holds no one list of objects; write a review a line, as JSON Lines")
         file, form = folder / "rows.jsonl", "newline_delimited"
