@@ -136,6 +136,20 @@ def test_the_admin_looks_through_reviews_in_a_browser(served, sent, browser):
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
+def test_the_admin_deletes_what_came_from_an_address_in_a_browser(serve, browser):
+    served = serve(CHARCNN_ADMIN_PASSWORD="secret")
+    for n in range(3):
+        review = {"brand": "IKEA", "review": f"Delivery {n} was late.", "rating": n + 1}
+        assert httpx.post(f"{served.url}/api/v1/reviews", json=review).status_code == 201
+    browser.get(served.url.replace("http://", "http://admin:secret@") + "/admin")
+    browser.find_element(By.CSS_SELECTOR, "td.review .origin a").click()
+    browser.find_element(By.CSS_SELECTOR, "main > details summary").click()
+    browser.find_element(By.CSS_SELECTOR, "button[value='delete all']").click()
+    WebDriverWait(browser, 30, 0.05).until(lambda _: "No review matches" in browser.page_source)
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert served.stop() == 0 and served.rows("id") == []
+
+
 def test_a_visitor_is_told_apart_by_what_the_trusted_proxy_says_and_limited(serve):
     served = serve(CHARCNN_PAGE_PROXIES="1", CHARCNN_LIMITS_REVIEWS_PER_MINUTE_ADDRESS="2", CHARCNN_STORE_IP="full")
     review = {"brand": "IKEA", "review": "Fine.", "rating": 3}
