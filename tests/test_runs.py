@@ -2,19 +2,21 @@
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from charcnn.export.folder import export
 from charcnn.labels import Labels
 from charcnn.models.registry import build_model
 from charcnn.scorer import Scorer
 from charcnn.settings import TrackingSettings
+from charcnn.train.linear import beside_baselines
 from charcnn.train.options import TrainingOptions
 from charcnn.train.training import train
 
@@ -103,3 +105,31 @@ def test_two_classes_are_learnt_from_reviews_with_three_stars(tmp_path):
     assert config["metrics"]["natural"]["reviews"] == np.count_nonzero(rated != 3)
     scorer = Scorer.from_pretrained(tmp_path / "model")
     assert [scorer(f"the room number 7 was {word}").label for word in ("awful", "wonderful")] == ["bad", "good"]
+
+
+def test_a_few_hundred_texts_and_no_option_give_a_model_that_tells_labels_apart(tmp_path):
+    "With weights averaged from the first step on, it gave everything one label."
+    generator = np.random.default_rng(0)
+    topics = {
+        "billing": "invoice refund charged",
+        "delivery": "parcel courier late",
+        "login": "password account locked",
+    }
+    names, labels = list(topics), generator.choice(3, 460, p=[0.2, 0.6, 0.2])
+    texts = [
+        f"{generator.choice(['hello', 'please help', 'again'])}, my {generator.choice(topics[names[label]].split())} number {i}"
+        for i, label in enumerate(labels)
+    ]
+    features = Features(text=Value("string"), label=ClassLabel(names=names))
+    rows = Dataset.from_dict({"text": texts, "label": labels}, features=features)
+    DatasetDict(train=rows.select(range(400)), validation=rows.select(range(400, 460))).save_to_disk(tmp_path / "data")
+    command = [sys.executable, "-m", "charcnn", "train", tmp_path / "data", tmp_path / "run", "--no-progress"]
+    environment = os.environ | {"CHARCNN_TRACKING_TRACKER": "none"}
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    options = json.loads((tmp_path / "run/options.json").read_text())
+    assert (options["training.epochs"], options["training.dropout"]) == (10, 0.8)
+    assert options["training.batches.batch_characters"] == 1000
+    run, majority = (beside_baselines(tmp_path / "run")[name]["balanced"] for name in ("this run", "majority class"))
+    assert run["macro_f1"] > 0.9 > 0.2 > majority["macro_f1"]
+    assert "majority class, balanced" in " ".join(done.stdout.split())
