@@ -123,6 +123,7 @@ def crawl_settings(
     return {
         "USER_AGENT": p.user_agent, "ROBOTSTXT_OBEY": p.obey_robots, "ROBOTSTXT_USER_AGENT": p.user_agent,
         "DOWNLOAD_DELAY": p.delay, "CONCURRENT_REQUESTS": max(p.concurrency, 1), "CONCURRENT_REQUESTS_PER_DOMAIN": p.concurrency,
+        "CONCURRENT_ITEMS": 1,  # Scrapy starts so many tasks for each page, and a page is one item here
         "AUTOTHROTTLE_ENABLED": p.delay > 0, "AUTOTHROTTLE_START_DELAY": max(p.delay, 0.1), "AUTOTHROTTLE_MAX_DELAY": 120,
         "DOWNLOAD_TIMEOUT": p.timeout, "RETRY_TIMES": p.retries, "HTTPERROR_ALLOWED_CODES": [*profile.walls.statuses, 404, 410],
         "HTTPCACHE_ENABLED": p.cache_days > 0 or keep_pages, "HTTPCACHE_GZIP": True,

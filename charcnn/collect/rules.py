@@ -9,7 +9,9 @@ __all__ = ['Strict', 'Rule', 'read_text', 'RatingError', 'read_date']
 import functools
 import html
 import re
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import html_text
 import jmespath
@@ -24,7 +26,19 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-_compiled = functools.lru_cache(maxsize=None)(jmespath.compile)
+@functools.cache
+def _compiled(path: str) -> Callable[[Any], Any]:
+    "Compile a JSON path; names with dots, which most are, need no interpreter."
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", path):
+        return jmespath.compile(path).search
+    names = path.split(".")
+
+    def look_up(value: Any) -> Any:
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+    return look_up
 
 # %% ../../nbs/collect/01_rules.ipynb #c4503bb4
 class Rule(Strict):
@@ -76,19 +90,25 @@ def parts(
 
 # %% ../../nbs/collect/01_rules.ipynb #a20fa1e2
 @patch
+def _values(self: Rule, page: Selector) -> list[str]:
+    "All values, before the pattern."
+    if self.value is not None:
+        return [self.value]
+    if self.path is not None and page.type == "json":  # a selector for each value would cost more
+        values = _compiled(self.path)(page.root)
+        values = values if isinstance(values, list) else [values]
+    else:
+        values = self._select(page).getall()
+    return [str(value) for value in values if value is not None]
+
+
+@patch
 def all(
     self: Rule,
     page: Selector,  # a page, a part of one, or a JSON document
 ) -> list[str]:  # without blank ones
     "Find all values in a page."
-    if self.value is not None:
-        return [self.value]
-    if self.path is not None and page.type == "json":  # a selector for each value would cost more
-        values = _compiled(self.path).search(page.root)
-        values = values if isinstance(values, list) else [values]
-    else:
-        values = self._select(page).getall()
-    found = [str(value) for value in values if value is not None]
+    found = self._values(page)
     if self.pattern:
         matches = [re.search(self.pattern, value, re.DOTALL) for value in found]
         found = [match[1] if match.groups() else match[0] for match in matches if match]
@@ -165,8 +185,8 @@ def stars(
     if self.count:
         found = len(self.parts(part))
         return (self._on_scale(found), str(found)) if found else None
-    plain = self.model_copy(update={"pattern": None})
-    given = next((value for value in plain.all(part) if not self.pattern or re.search(self.pattern, value)), None)
+    values = filter(None, map(str.strip, self._values(part)))
+    given = next((value for value in values if not self.pattern or re.search(self.pattern, value)), None)
     if given is None:
         return None
     match = re.search(self.pattern, given, re.DOTALL) if self.pattern else None
