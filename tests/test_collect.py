@@ -123,11 +123,11 @@ def test_shards_join_to_the_whole_without_overlap(replica, companies, tmp_path):
 
 @pytest.mark.parametrize("layout", ["2019", "microdata"])
 def test_another_markup_is_another_profile(tmp_path, layout):
-    with Replica(ReplicaOptions(companies=12, reviews=200, layout=layout)) as replica:
+    with Replica(ReplicaOptions(companies=12, reviews=400, layout=layout, cycle=0.5, duplicates=0.3)) as replica:
         profile = profile_for(load_profile(f"replica-{layout}"), replica.url)
         assert collect_companies(profile, tmp_path / "companies.csv", progress=False).companies == 12
         report = collect_reviews(tmp_path / "companies.csv", f"replica-{layout}", tmp_path / "raw", progress=False)
-    assert report.reviews == 200 and report.companies == {"done": 12}
+    assert report.reviews == 400 and report.companies == {"done": 12}
 
 
 def test_reviews_become_a_dataset_without_a_touch(replica, companies, tmp_path):
