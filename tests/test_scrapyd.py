@@ -27,7 +27,7 @@ charcnn = charcnn.collect.spider
 
 def ask(port: int, service: str, **values: str) -> dict:
     data = urllib.parse.urlencode(values).encode() or None
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{service}.json", data, timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{service}.json", data, timeout=60) as answer:
         return json.loads(answer.read())
 
 
