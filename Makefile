@@ -23,6 +23,7 @@ lab: .venv/all ## open the notebooks in JupyterLab
 
 bench: .venv/all ## time scoring, training, crawling and keeping against named baselines, as ratios
 	$(BIN)/python -m charcnn.train.benchmark
+	$(BIN)/python -m charcnn.research.speed
 	$(BIN)/python -m charcnn.collect.benchmark
 	$(BIN)/python -m charcnn.app.benchmark
 

@@ -30,6 +30,7 @@ app = typer.Typer(
 _EXTRAS = {
     "collect": ("scrapy", "selenium", "pydantic", "html_text", "extruct", "jmespath", "parsel"),
     "dataset": ("datasets", "duckdb", "charset_normalizer", "python_calamine"),
+    "engines": ("pyarrow",),
     "train": ("torch", "accelerate", "sklearn", "onnx", "jinja2", "yaml", "fastcore"),
     "research": ("tokenizers", "transformers"),
     "app": ("gradio", "fastapi", "uvicorn"),
@@ -75,36 +76,62 @@ def _scorer(model: str):
 # %% ../nbs/05_cli.ipynb #560c72a3
 @app.command()
 def score(
-    text: Annotated[
-        str, typer.Argument(help="A text, or with --output a .csv, .tsv, .jsonl, .ndjson or .parquet file.")
+    texts: Annotated[
+        list[str],
+        typer.Argument(help="Texts, or with --output files, globs and folders; read is what `dataset` reads."),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Score TEXT as a file; its rows go here with their predictions.")
+        Path | None,
+        typer.Option(
+            help="Score files: a .csv, .tsv, .jsonl, .ndjson or .parquet file for one, else a folder for a part each."
+        ),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the file that holds the texts.")] = "text",
-    encoding: Annotated[str, typer.Option(help="Encoding of a text file.")] = "utf-8-sig",
+    text_column: Annotated[str, typer.Option(help="Column of the files that holds the texts.")] = "text",
+    encoding: Annotated[str, typer.Option(help="Encoding of text files; found out by default.")] = "",
+    separator: Annotated[str, typer.Option(help="Between the columns of CSV; found out by default.")] = "",
+    workers: Annotated[int, typer.Option(help="Processes of one thread each.")] = 1,
     model: Model = "",
     progress: Progress = True,
 ):
-    """Score a text, or every row of a file.
+    """Score texts, or every row of files. Killed, the same command goes on with the next file.
 
     charcnn score "I love their coffee!"
 
     charcnn score reviews.csv --text-column review --output scored.csv
+
+    charcnn score "reviews/*.csv.gz" more/ --output scored --workers 4
     """
     if output is not None:
-        from charcnn.files import score_file
-
-        rows = score_file(_scorer(model), text, output, text_column, encoding, progress)
-        print(f"{rows:,} rows scored into {output}")
-    elif Path(text).suffix and len(text) < 1000 and Path(text).is_file():
-        raise ValueError(f"{text} is a file; say with --output where its scored rows go")
-    else:
-        found = _scorer(model)(text)
+        _score_files(_scorer(model), texts, output, (text_column, encoding, separator, workers, progress))
+        return
+    for text in texts:
+        if Path(text).suffix and len(text) < 1000 and Path(text).is_file():
+            raise ValueError(f"{text} is a file; say with --output where its scored rows go")
+    for found in _scorer(model).many(texts):
         if found.rating:
             print(f"{found.score:.3f} {found.label}, suggested rating {found.rating} of 5")
         else:
             print(f"{max(found.probabilities):.3f} {found.label or 'no label: the text is blank'}")
+
+# %% ../nbs/05_cli.ipynb #43a7177b
+def _score_files(scorer, sources: list[str], output: Path, options: tuple) -> None:
+    from concurrent.futures.process import BrokenProcessPool
+
+    from charcnn.files import WRITTEN, score_file, score_files
+
+    try:
+        if output.suffix.lower() not in WRITTEN or output.is_dir():
+            rows, files, done = score_files(scorer, sources, output, *options)
+            before = f"; {done} were done before" if done else ""
+            print(f"{rows:,} rows of {files} file{'' if files == 1 else 's'} scored into {output}{before}")
+        elif len(sources) > 1 or not Path(sources[0]).is_file():
+            many = f"{len(sources)} sources" if len(sources) > 1 else f"{sources[0]}, which is no file here,"
+            raise ValueError(f"{many} cannot become {output}; name a folder for a file each")
+        else:
+            print(f"{score_file(scorer, sources[0], output, *options):,} rows scored into {output}")
+    except BrokenProcessPool as e:
+        print("charcnn: a worker was killed, perhaps for want of memory; the same command goes on", file=sys.stderr)
+        raise typer.Exit(3) from e
 
 # %% ../nbs/05_cli.ipynb #415d8c00
 app.add_typer(collect, name="collect")

@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from rich.progress import Progress
 
 from .labels import Labels, Score
-from .text import Encoder, pad, preprocess
+from .text import PADDING, Encoder, preprocess
 
 # %% ../nbs/03_scorer.ipynb #dd146dc9
 class ModelError(ValueError):
@@ -100,6 +100,8 @@ class Scorer:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # Threads that wait in a loop for the next batch take the time of others: on two cores, two took twice the CPU of one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         file = folder / "model.onnx"
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -191,18 +193,34 @@ def _many(self: Scorer, texts: Iterable[str], batch_size: int, progress: bool) -
 
 # %% ../nbs/03_scorer.ipynb #74700ce6
 @patch
-def _score_window(self: Scorer, texts: list[str], batch_size: int) -> list[Score]:
-    ids, offsets = self.encoder.flat(texts)
+def probabilities_of(
+    self: Scorer,
+    ids: np.ndarray,  # ids of all texts behind each other, as `Encoder.flat` gives them
+    offsets: np.ndarray,  # where each text begins, `[texts + 1]`
+    blank: np.ndarray,  # which texts have nothing to read, bool `[texts]`
+    batch_size: int = 64,  # texts computed at once
+) -> np.ndarray:  # float32 `[texts, classes]`, NaN for blank texts
+    "Predict the probabilities of encoded texts, in batches of similar length."
     lengths = np.diff(offsets)
-    found = [self.labels.neutral_score()] * len(texts)
-    rows = [row for row in np.argsort(lengths, kind="stable").tolist() if lengths[row] and not texts[row].isspace()]
+    found = np.full((len(lengths), len(self.labels)), np.nan, np.float32)
+    order = np.argsort(lengths, kind="stable")
+    rows = order[((lengths > 0) & ~blank)[order]]
     for start in range(0, len(rows), batch_size):
         batch = rows[start : start + batch_size]
-        parts = [ids[offsets[row] : offsets[row + 1]] for row in batch]
-        padded = pad(np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths[batch])]))
-        for row, score in zip(batch, self.labels.scores(self._run(padded)), strict=True):
-            found[row] = score
+        places = np.arange(lengths[batch[-1]])
+        padded = ids.take(offsets[batch, None] + places, mode="clip")
+        padded[places >= lengths[batch, None]] = PADDING
+        found[batch] = self._run(padded)
     return found
+
+
+@patch
+def _score_window(self: Scorer, texts: list[str], batch_size: int) -> list[Score]:
+    blank = np.fromiter(map(str.isspace, texts), bool, len(texts))
+    found = self.probabilities_of(*self.encoder.flat(texts), blank, batch_size)
+    neutral, scored = self.labels.neutral_score(), ~np.isnan(found[:, 0])
+    scores = iter(self.labels.scores(found[scored]))
+    return [next(scores) if known else neutral for known in scored.tolist()]
 
 # %% ../nbs/03_scorer.ipynb #19c0aa6e
 @patch

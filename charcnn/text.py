@@ -229,13 +229,22 @@ def _ids(self: Encoder, text: str) -> np.ndarray:
 
 @patch
 def _flat(self: Encoder, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    ids = self.alphabet.table[_code_points("".join(texts))]
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    return self.of_code_points(_code_points("".join(texts)), np.fromiter(map(len, texts), np.int64, len(texts)))
+
+
+@patch
+def of_code_points(
+    self: Encoder,
+    points: np.ndarray,  # code points of all texts behind each other, after steps and reversal
+    lengths: np.ndarray,  # how many each text has, int64 `[texts]`
+) -> tuple[np.ndarray, np.ndarray]:  # as `flat`
+    "Turn texts that are no Python strings into ids without padding."
+    ids = self.alphabet.table[points]
     if self.alphabet.unknown == "drop":
         kept = ids != UNKNOWN
         ends = np.concatenate([[0], np.cumsum(kept)])[np.cumsum(lengths)]
         ids, lengths = ids[kept], np.diff(ends, prepend=0)
-    offsets = np.zeros(len(texts) + 1, np.int64)
+    offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     if len(ids) and lengths.max() > self.max_length:
         place = np.arange(len(ids)) - np.repeat(offsets[:-1], lengths)

@@ -18,7 +18,7 @@ import duckdb
 from datasets import ClassLabel, Dataset, DatasetDict, concatenate_datasets, load_dataset
 from tqdm.auto import tqdm
 
-from .formats import FORMATS, Table, columns_of, open_table, quoted
+from ..formats import FORMATS, Table, columns_of, open_table, quoted
 
 # %% ../../nbs/dataset/01_sources.ipynb #0942967a
 RAW = ("text", "rating", "source", "company", "language", "weight", "role")  # text columns of the table `raw`
@@ -160,7 +160,7 @@ def _exported(table: Table, file: Path) -> Table:
 # %% ../../nbs/dataset/01_sources.ipynb #f69cc989
 def read_file(
     connection: duckdb.DuckDBPyConnection,  # has a table `raw`, columns `RAW` and `part`
-    file: Path,  # a review store's .duckdb, or one of `charcnn.dataset.formats.FORMATS`
+    file: Path,  # a review store's .duckdb, or one of `charcnn.formats.FORMATS`
     role: str,  # kept with each row
     options: Any,  # `DatasetOptions`, of which the columns and how files are read
     number: int = 0,  # of the part
