@@ -381,7 +381,7 @@ def columns_of(
     return tuple(found)
 
 
-def _class_names(connection: duckdb.DuckDBPyConnection, file: Path) -> dict[str, list[str]]:
+def _class_names(connection: "duckdb.DuckDBPyConnection", file: Path) -> dict[str, list[str]]:
     "Names of the `ClassLabel`s of a Parquet file that `datasets` wrote."
     query = f"SELECT decode(value) FROM parquet_kv_metadata({quoted(file)}) WHERE decode(key) = 'huggingface'"
     written = connection.execute(query).fetchall()
