@@ -8,6 +8,7 @@ __all__ = ['app', 'Model', 'Progress', 'main', 'score', 'dataset', 'train', 'eva
 
 # %% ../nbs/05_cli.ipynb #cba56d90
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +29,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
 _EXTRAS = {
-    "collect": ("scrapy", "selenium", "pydantic", "html_text", "extruct", "jmespath", "parsel"),
+    "collect": (
+        "scrapy",
+        "selenium",
+        "pydantic",
+        "html_text",
+        "extruct",
+        "jmespath",
+        "parsel",
+        "warcio",
+        "dateparser",
+        "py3langid",
+    ),
     "dataset": ("datasets", "duckdb", "charset_normalizer", "python_calamine"),
     "engines": ("pyarrow",),
     "train": ("torch", "accelerate", "sklearn", "onnx", "jinja2", "yaml", "fastcore"),
@@ -48,6 +60,8 @@ def _explain_missing(error: ModuleNotFoundError) -> str:
 
 def main() -> None:
     "Run the command line; a mistake is one line on standard error and exit code 2."
+    # Threads that spin while they wait take the cores from each other where something else runs, too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except ModuleNotFoundError as e:
