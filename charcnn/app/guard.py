@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from urllib.parse import quote
 
 import h11
@@ -88,6 +89,8 @@ class Guard:
                 return None  # the visitor has gone
         if not refusal and scope["path"] in self.checks and (fault := self.checks[scope["path"]](body)):
             refusal = 422, fault
+        if refusal and refusal[0] == 413:
+            await _let_arrive(scope, receive, self.timeout)
         if refusal:
             closing = {"Connection": "close"} if refusal[0] in (408, 413) else None
             return await JSONResponse({"detail": refusal[1]}, refusal[0], closing)(scope, receive, send)
@@ -109,6 +112,22 @@ async def _whole_body(receive) -> bytes | None:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return bytes(body)
+
+
+MOST_DISCARDED = 2_000_000  # bytes of a body that is too large
+
+
+async def _let_arrive(scope, receive, seconds: float) -> None:
+    # Who is cut off in the middle of sending sees a broken connection in place of the reason.
+    length = Headers(scope=scope).get("content-length", "")
+    if length.isdecimal() and int(length) <= MOST_DISCARDED:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_discard(receive), seconds)
+
+
+async def _discard(receive) -> None:
+    while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
+        pass
 
 
 def _handed_on(body: bytes, receive):
