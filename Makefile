@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3.13 python3,
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 DATASET = $(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 \
-  --group-labels ratings --language en --exclude data/exclusions.csv
+  --group-labels ratings --scale 1-5 --language en --exclude data/exclusions.csv
 
 .DEFAULT_GOAL = help
 .PHONY: help demo test lab bench model readme browser clean

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from datasets import Dataset
 
 from charcnn import Scorer
+from charcnn.dataset.prepare import read_exclusions
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,25 +58,34 @@ def test_from_raw_reviews_to_a_model_that_scores(folder):
     assert found == ["bad", "average", "good"]
 
 
+def make_datasets(folder: Path) -> None:
+    "Both datasets of the bundled model by the commands of `make model`, from few reviews."
+    rules = read_exclusions(ROOT / "data" / "exclusions.csv")
+    rows = [json.loads(line) for line in (folder / "raw.jsonl").read_text().splitlines()]
+    rows += [
+        row | {"text": f"{rule['contains']} {n}", "source": rule["source"]}
+        for n, rule in enumerate(rules)
+        for row in rows[:1]
+    ]
+    Dataset.from_list(rows[50:]).to_parquet(folder / "train-0.parquet")
+    Dataset.from_list(rows[:50]).to_parquet(folder / "validation.parquet")
+    command = ["make", "--dry-run", "model", f"REVIEWS={folder}"]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout.replace("\\\n", " ")
+    lines = [line for line in said.splitlines() if "charcnn dataset" in line]
+    assert len(lines) == 2, said
+    for line in lines:
+        _, _, *given = shlex.split(line.replace("data/dataset", f"{folder}/bundled"))
+        charcnn(folder, "dataset", *given, "--max-rows", 500, "--no-progress")
+
+
 def test_the_bundled_models_run_gives_the_same_weights_when_it_is_made_again(folder):
-    weighted = (
-        "--weight",
-        "phrases=100",
-        "--weight",
-        "neutral=20",
-        "--scale",
-        "1-5",
-        "--output",
-        folder / "dataset-phrases",
-    )
-    files = (folder / "raw.jsonl", "data/phrases.csv", "data/neutral.csv")
-    charcnn(folder, "dataset", *files, "--max-rows", 500, "--no-progress", *weighted)
+    make_datasets(folder)
     made = []
     for name in ("once", "again"):
         here = folder / name
         config = yaml.safe_load((ROOT / "configs/runs/bundled.yaml").read_text())
         text = yaml.safe_dump(config | {"folder": str(here / "model")}).replace("runs/", f"{here}/")
-        text = text.replace("data/dataset", f"{folder}/dataset").replace("snippets: 200000", "snippets: 50")
+        text = text.replace("data/dataset", f"{folder}/bundled").replace("snippets: 200000", "snippets: 50")
         text = text.replace("epochs: 8", "epochs: 1")
         here.mkdir()
         (here / "bundled.yaml").write_text(text)
