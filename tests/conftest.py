@@ -17,6 +17,8 @@ from pathlib import Path
 import duckdb
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,6 +26,23 @@ ROOT = Path(__file__).parent.parent
 def pytest_addoption(parser):
     parser.addoption("--companies", type=int, default=60, help="companies of the replica that is crawled")
     parser.addoption("--reviews", type=int, default=2000, help="reviews of the replica that is crawled")
+
+
+class Visit:
+    "An address, opened in a browser."
+
+    def __init__(self, browser, url: str):
+        self.browser = browser
+        browser.get(url)
+
+    def until(self, condition):
+        return WebDriverWait(self.browser, 30, poll_frequency=0.05).until(lambda _: condition())
+
+    def find(self, css: str):
+        return self.browser.find_element(By.CSS_SELECTOR, css)
+
+    def script(self, code: str):
+        return self.browser.execute_script(f"return {code}")
 
 
 @dataclass

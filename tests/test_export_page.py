@@ -6,11 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import serving_folder
+from conftest import Visit, serving_folder
 from selenium.common.exceptions import JavascriptException
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from charcnn.app.brands import load_brands
 from charcnn.export_page import export_page
@@ -36,21 +34,8 @@ def site(tmp_path_factory, brands):
         yield folder, url, asked
 
 
-class Page:
+class Page(Visit):
     "What a visitor sees and does."
-
-    def __init__(self, browser, url: str):
-        self.browser = browser
-        browser.get(url)
-
-    def until(self, condition):
-        return WebDriverWait(self.browser, 30, poll_frequency=0.05).until(lambda _: condition())
-
-    def find(self, css: str):
-        return self.browser.find_element(By.CSS_SELECTOR, css)
-
-    def script(self, code: str):
-        return self.browser.execute_script(f"return {code}")
 
     @property
     def text(self):

@@ -8,31 +8,19 @@ import sys
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import serving
-from selenium.webdriver.common.by import By
+from conftest import Visit, serving
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 PRAISE = "Best coffee ever, the staff are wonderful and friendly. Highly recommended!"
 COMPLAINT = "The parcel came late and nobody answered. I am disappointed."
 
 
-class Page:
+class Page(Visit):
     "What a visitor sees and does."
 
     def __init__(self, browser, url: str):
-        self.browser = browser
-        browser.get(url)
+        super().__init__(browser, url)
         self.until(lambda: self.brand)
-
-    def until(self, condition):
-        return WebDriverWait(self.browser, 30, poll_frequency=0.05).until(lambda _: condition())
-
-    def find(self, css: str):
-        return self.browser.find_element(By.CSS_SELECTOR, css)
-
-    def script(self, code: str):
-        return self.browser.execute_script(f"return {code}")
 
     @property
     def brand(self) -> str:
