@@ -63,7 +63,7 @@ def export_onnx(
     calibration: Calibration | None = None,  # by default none
 ) -> None:
     "Write the graph: `ids [batch, length]` to `probabilities`, and with `explain` to `contributions`, if the model has them."
-    served = ServedModel(model.eval().cpu().float(), calibration)
+    served = ServedModel(model.cpu().float(), calibration).eval()
     names = ["probabilities", "contributions"] if served.explains else ["probabilities"]
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
     example = torch.full((2, 64), PADDING + 2, dtype=torch.int32)
