@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .app.cli import store
+from .app.cli import deploy, store
 from .collect.cli import collect, replica
 from .labels import Labels
 from .settings import load_settings
@@ -449,6 +449,7 @@ def run(
 
 # %% ../nbs/05_cli.ipynb #c6382d09
 app.add_typer(store, name="store")
+app.add_typer(deploy, name="deploy")
 
 
 @app.command()

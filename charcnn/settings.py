@@ -83,6 +83,9 @@ class HubSettings:
 
     model: str = ""  # model repository
     dataset: str = ""  # dataset repository
+    reviews: str = ""  # private dataset repository that the page's journal is copied to; empty: none
+    token: str = field(default="", repr=False)  # for that copy; it needs to write to that repository only
+    interval: int = 30  # seconds between copies; 0: a review is acknowledged once it is in the copy, too
 
 
 @dataclass(frozen=True)
