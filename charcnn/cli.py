@@ -472,5 +472,5 @@ def settings():
     for section, keys in asdict(load_settings()).items():
         print(f"[{section}]")
         for key, value in keys.items():
-            print(f"{key} = {'***' if value and key in ('password', 'ip_key') else value}")
+            print(f"{key} = {'***' if value and key in ('password', 'ip_key', 'token', 'url') else value}")
         print()

@@ -37,6 +37,8 @@ class StoreSettings:
     ip_key: str = ""  # key of that hash; empty: made once and kept beside the store
     memory: str = "1GB"  # memory DuckDB may use
     retention_days: int = 0  # reviews older than this are deleted; 0: none
+    archive: str = ""  # folder on a mounted volume that closed segments of the journal are copied to; empty: none
+    disk: Literal["lasting", "lost"] = "lasting"  # what becomes of the disk at a restart; on a Space it is lost
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ def find_settings(
 _ON_A_SPACE = {
     "CHARCNN_PAGE_HOST": "0.0.0.0", "CHARCNN_PAGE_PROXIES": "1",
     "CHARCNN_LIMITS_REVIEWS_PER_MINUTE_ADDRESS": "600", "CHARCNN_LIMITS_SCORES_PER_MINUTE_ADDRESS": "400000",
+    "CHARCNN_STORE_DISK": "lost",
 }  # fmt: skip
 
 
@@ -181,7 +184,8 @@ def load_settings(
     "Read the settings in force. Raises `SettingsError` naming the key and value that cannot be used."
     environ = os.environ if environ is None else environ
     if environ.get("SPACE_ID"):  # a Hugging Face Space
-        environ = {**_ON_A_SPACE, **environ}
+        volume = {"CHARCNN_STORE_ARCHIVE": "/data/reviews"} if os.access("/data", os.W_OK) else {}
+        environ = {**_ON_A_SPACE, **volume, **environ}
     file = file or environ.get("CHARCNN_SETTINGS") or find_settings()
     if file and not Path(file).is_file():
         raise SettingsError(f"{file}: no such settings file; check CHARCNN_SETTINGS or the path given")

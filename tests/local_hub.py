@@ -10,7 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
@@ -28,7 +28,7 @@ class LocalHub:
         self.secrets: dict[str, dict[str, str]] = {}
         self.variables: dict[str, dict[str, str]] = {}
         self.requests: list[str] = []
-        self.down = False  # answers 503
+        self.down = False  # refuses everything
         self.on_request: Callable[[str, str], None] = lambda when, request: None  # when: before, after
         self.lock = threading.Lock()
         self.endpoint = ""
@@ -108,7 +108,7 @@ def _handler(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
         def respond(self, path: str, body: bytes) -> tuple[int, dict | list | bytes, dict]:
             allowed = self.headers.get("Authorization") == f"Bearer {TOKEN}"
             if hub.down:
-                return 503, {"error": "The Hub is being repaired"}, {}
+                return 403, {"error": "The Hub is being repaired"}, {}
             if path == "/api/repos/create":
                 given = json.loads(body)
                 if given["organization"] != "owner" or not allowed:
@@ -160,6 +160,10 @@ def _handler(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
                 kept[given["key"]] = given["value"]
                 return 200, {} if rest == "secrets" else {key: {"value": value} for key, value in kept.items()}, {}
             return 404, {"error": "not here"}, {}
+
+        def handle(self):
+            with suppress(ConnectionError):  # the client was killed
+                super().handle()
 
         def log_message(self, *_):
             pass

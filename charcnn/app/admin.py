@@ -26,6 +26,7 @@ def show_reviews(
     brands: list[str],  # companies to choose from
     which: Filter,  # the filters in force
     token: str = "",  # what the forms carry
+    warnings: list[str] | tuple = (),  # what is wrong with the store
 ) -> str:  # HTML
     "Write one page of the table."
     filters = {"brand": which.brand, "rating": which.rating or "", "search": which.search, "ip": which.ip}
@@ -34,7 +35,9 @@ def show_reviews(
         return f"{path}?{urlencode({key: value for key, value in (filters | more).items() if value})}"
 
     template = Environment(autoescape=True).from_string(asset("admin.html"))
-    return template.render(found=found, brands=brands, which=which, link=link, kinds=KINDS, token=token)
+    return template.render(
+        found=found, brands=brands, which=which, link=link, kinds=KINDS, token=token, warnings=warnings
+    )
 
 # %% ../../nbs/app/14_admin.ipynb #f6c58abb
 def form_token(
@@ -56,7 +59,8 @@ def admin_page(
         which: Annotated[Filter, Depends(chosen)], page: Annotated[int, Query(ge=1, le=10**9)] = 1
     ) -> HTMLResponse:
         found = service.store.page(page, 25, which)
-        return HTMLResponse(show_reviews(found, list(service.brands), which, token), headers=UNCACHED)
+        warnings = service.store.warnings() + service.store.problems()
+        return HTMLResponse(show_reviews(found, list(service.brands), which, token, warnings), headers=UNCACHED)
 
     @router.post("/admin", include_in_schema=False)
     def change(

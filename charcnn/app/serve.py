@@ -89,6 +89,8 @@ def serve(
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn stops first and then hands the signal on
     with listen(settings.page.host, settings.page.port) as listener, ReviewStore.from_settings(settings) as store:
+        for warning in store.warnings():
+            print(f"Warning: {warning}", flush=True)
         model, threads = settings.model.path, settings.model.threads
         scorer = Scorer.from_pretrained(model, threads=threads) if model else Scorer(threads=threads)
         # proxy_headers off: whom to believe about a visitor's address is page.proxies' business. access_log off: it

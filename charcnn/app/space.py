@@ -64,7 +64,12 @@ def write_space(
 
 # %% ../../nbs/app/18_space.ipynb #bd31ef96
 _SECRET = {"admin": {"password"}, "store": {"ip_key"}, "hub": {"token"}}
-_THERE = {"store": {"path"}, "page": {"host", "port", "proxies"}, "hub": {"model", "dataset"}, "model": {"path"}}
+_THERE = {
+    "store": {"path", "disk"},
+    "page": {"host", "port", "proxies"},
+    "hub": {"model", "dataset"},
+    "model": {"path"},
+}
 
 
 def space_settings(

@@ -23,6 +23,7 @@ from fastcore.basics import patch
 from .database import COLUMNS, Database, Filter, Page, read_page
 from .exports import Progress, export_reviews
 from .journal import Journal
+from .mirror import Mirror, archive_segments
 from .reviews import Review, ReviewError, StoreError, check_review, keep_address, load_ip_key
 from ..settings import Settings
 
@@ -65,9 +66,12 @@ class ReviewStore:
         max_length: int = 5000,  # characters of one review
         retention_days: int = 0,  # reviews older than this are deleted; 0: none
         idle: float = 2.0,  # seconds without a review before the database file is made whole
+        mirror: Mirror | None = None,  # copies the journal, and has what was lost here
+        archive: Path | None = None,  # folder on a volume that closed segments are copied to
+        disk: Literal["lasting", "lost"] = "lasting",  # what becomes of the disk at a restart
     ):
-        self.path, self.ip, self.max_length = Path(path), ip, max_length
-        self.retention_days, self.idle = retention_days, idle
+        self.path, self.ip, self.max_length, self.disk = Path(path), ip, max_length, disk
+        self.retention_days, self.idle, self.mirror, self.archive = retention_days, idle, mirror, archive
         self._applying, self._editing, self._compacting = threading.Lock(), threading.Lock(), threading.Lock()
         self._news, self._closing, self._behind = threading.Event(), threading.Event(), ""
         self.database = Database(path, memory)
@@ -87,8 +91,15 @@ class ReviewStore:
     @classmethod
     def from_settings(cls, settings: Settings) -> "ReviewStore":
         "Open the store a deployment is configured for."
-        s = settings.store
-        return cls(s.path, s.ip, s.ip_key, s.memory, settings.limits.review_length, s.retention_days)
+        s, hub = settings.store, settings.hub
+        if hub.reviews and not hub.token:
+            raise StoreError(f"hub.reviews is {hub.reviews}, but hub.token is empty; make a token that may write to it")
+        mirror = Mirror(hub.reviews, hub.token, hub.interval) if hub.reviews else None
+        archive = Path(s.archive) if s.archive else None
+        length = settings.limits.review_length
+        return cls(
+            s.path, s.ip, s.ip_key, s.memory, length, s.retention_days, mirror=mirror, archive=archive, disk=s.disk
+        )  # fmt: skip
 
 # %% ../../nbs/app/05_store.ipynb #2f6b67e0
 @patch
@@ -97,6 +108,8 @@ def _start(self: ReviewStore) -> None:
         _log.warning(note)
     if self.database.number < 0:
         self._adopt()
+    if self.mirror and (read := self.mirror.attach(self.journal)):
+        _log.warning(f"{self.journal.folder}: {read:,} entries have been read back from {self.mirror.repository}")
     made_again = not self.database.number and self.journal.last
     if missing := self.catch_up():
         what = (
@@ -144,11 +157,21 @@ def add(
     entry = asdict(check_review(review, self.max_length))
     entry["ip"] = keep_address(entry["ip"], self.ip, self._key)
     try:
-        number = self.journal.append("review", **entry)
+        number = self._keep("review", **entry)
     except StoreError as e:
         _log.error(e)
         raise
     self._news.set()
+    return number
+
+
+@patch
+def _keep(self: ReviewStore, kind: str, **fields) -> int:
+    if self.mirror and self.mirror.lost:
+        raise StoreError(self.mirror.lost)
+    number = self.journal.append(kind, **fields)
+    if self.mirror:
+        self.mirror.acknowledge(number)
     return number
 
 
@@ -200,7 +223,7 @@ def delete(
         with self.database.reading() as cursor:
             found = [n for (n,) in cursor.execute(f"SELECT id FROM reviews WHERE {condition}", [value]).fetchall()]
         for start in range(0, len(found), 10_000):
-            self.journal.append("delete", ids=found[start : start + 10_000], why=why)
+            self._keep("delete", ids=found[start : start + 10_000], why=why)
         self.catch_up()
     self._news.set()
     return len(found)
@@ -220,7 +243,7 @@ def rate(
         with self.database.reading() as cursor:
             if not cursor.execute("SELECT id FROM reviews WHERE id = ?", [id]).fetchall():
                 raise ReviewError(f"id: there is no review {id}")
-        self.journal.append("rate", id=id, rating=rating, why=why)
+        self._keep("rate", id=id, rating=rating, why=why)
         self.catch_up()
     self._news.set()
 
@@ -235,6 +258,8 @@ def compact(self: ReviewStore) -> int:  # reviews taken out
             return 0
         entries = self.journal.entries(compacted)
         removed = self.journal.remove({id for entry in entries if entry["kind"] == "delete" for id in entry["ids"]})
+        if self.mirror:  # before the database notes that it is done: a kill in between does it again
+            self.mirror.rewrite()
         for leftover in (self._fresh, Path(f"{self._fresh}.wal")):  # of a process that was killed
             leftover.unlink(missing_ok=True)
         fresh = self.database.copy(self._fresh)
@@ -297,6 +322,8 @@ def _keep_up(self: ReviewStore) -> None:
             if not news and not whole:
                 self.database.checkpoint()
                 whole = True
+            if self.archive:
+                archive_segments(self.journal.folder, self.archive)
             self._behind = ""
         except (StoreError, OSError) as e:
             if str(e) != self._behind:
@@ -305,11 +332,25 @@ def _keep_up(self: ReviewStore) -> None:
 
 # %% ../../nbs/app/05_store.ipynb #e7a5d46b
 @patch
+def warnings(self: ReviewStore) -> list[str]:  # empty if there are none
+    "Say what people who run the page should know, though nothing fails."
+    if self.disk == "lost" and not self.mirror:
+        return [
+            "reviews will be lost at the next restart: hub.reviews, with hub.token, names a private dataset that keeps them"
+        ]
+    return []
+
+
+@patch
 def problems(self: ReviewStore) -> list[str]:  # empty if all is well; no path and nothing personal in them
     "Say why reviews cannot be kept or shown as they should be."
     found = []
     if self.journal.problem:
         found.append("the journal cannot be written; reviews are refused")
+    if self.mirror and self.mirror.lost:
+        found.append("another process has taken over the copy on the Hub; reviews are refused")
+    elif self.mirror and self.mirror.behind:
+        found.append("the copy on the Hub is behind the journal")
     if shutil.disk_usage(self.path.parent).free < 16 * 2**20:
         found.append("the disk is full")
     if self._behind:
@@ -339,6 +380,10 @@ def close(self: ReviewStore) -> None:
     try:
         with suppress(StoreError):
             self.catch_up()
+        if self.mirror:
+            self.mirror.close()
+        if self.archive:
+            archive_segments(self.journal.folder, self.archive, with_last=True)
     finally:
         self.database.close()
         self.journal.close()
