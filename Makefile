@@ -3,8 +3,6 @@
 PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3.13 python3,$(shell command -v $(python))))
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
-DATASET = $(BIN)/charcnn dataset $(REVIEWS)/train-*.parquet --validation-source $(REVIEWS)/validation.parquet --test 0 \
-  --group-labels ratings --scale 1-5 --language en --exclude data/exclusions.csv
 
 .DEFAULT_GOAL = help
 .PHONY: help demo test lab bench model readme browser clean
@@ -19,7 +17,7 @@ test: .venv/all browser ## install everything, then check notebooks, code and te
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/check.sh
 
 lab: .venv/all ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir nbs
+	$(BIN)/jupyter lab --notebook-dir . --LabApp.default_url=/lab/tree/nbs
 
 bench: .venv/all ## time scoring, training, crawling and keeping against named baselines, as ratios
 	$(BIN)/python -m charcnn.train.benchmark
@@ -28,10 +26,8 @@ bench: .venv/all ## time scoring, training, crawling and keeping against named b
 	$(BIN)/python -m charcnn.app.benchmark
 
 model: .venv/all ## train the next bundled model from the reviews in REVIEWS=folder (hours)
-	$(DATASET) --output data/dataset
-	$(DATASET) data/phrases.csv data/neutral.csv --weight phrases=100 --weight neutral=20 --output data/dataset-phrases
-	$(BIN)/charcnn run nbs/pipeline/10_train.ipynb --config configs/runs/bundled.yaml
-	cp models/bundled/* charcnn/pretrained/
+	$(BIN)/charcnn pipeline configs/runs/bundled.yaml --set shared.reviews=$(REVIEWS)
+	cp runs/bundled/latest/export/* charcnn/pretrained/
 
 readme: .venv/all ## write README.md from nbs/index.ipynb, and nbs/README.md from the notebooks
 	@cd nbs && ../$(BIN)/python list_chapters.py > README.md

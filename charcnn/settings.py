@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['PathsSettings', 'StoreSettings', 'ModelSettings', 'PageSettings', 'LimitsSettings', 'AdminSettings', 'HubSettings',
            'TrackingSettings', 'Settings', 'SettingsError', 'refuse_unknown', 'find_settings', 'load_settings',
-           'find_file']
+           'find_file', 'parse_values']
 
 # %% ../nbs/00_settings.ipynb #3b61df10
 import configparser
 import difflib
 import os
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 # %% ../nbs/00_settings.ipynb #42953b15
 @dataclass(frozen=True)
@@ -223,3 +224,33 @@ def find_file(
         package.parent,
     )  # the last is the repository, where the package is not installed
     return next((place / name for place in places if (place / name).exists()), Path(name))
+
+# %% ../nbs/00_settings.ipynb #9a761a1a
+def _number(value: Any) -> Any:
+    "YAML 1.1 wants 1.0e-3 where everybody writes 1e-3."
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value) else value
+
+
+def parse_values(
+    settings: list[str],  # KEY=VALUE each, the value in YAML; a.b=1 sets b in a
+    values: dict[str, Any] | None = None,  # what is there already
+) -> dict[str, Any]:
+    "Read settings as a command line gives them. Raises `ValueError` for one that is not KEY=VALUE."
+    import yaml
+
+    values = values or {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"--set {setting} is not KEY=VALUE, e.g. epochs=10 or batches.typos=0.04")
+        *parents, last = key.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"--set {setting}: {parent} is a value of its own, without names below it")
+        try:
+            place[last] = _number(yaml.safe_load(value))
+        except yaml.YAMLError as e:
+            raise ValueError(f"--set {setting}: the value is not YAML") from e
+    return values

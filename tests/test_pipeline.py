@@ -1,10 +1,11 @@
-"""The pipeline's notebooks, run as a person runs them: raw reviews in, a model folder that scores out."""
+"""The pipeline as a person runs it: pages in, a model and a report out; changed, killed, broken, and run again."""
 
 import json
 import os
-import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +15,63 @@ from datasets import Dataset
 
 from charcnn import Scorer
 from charcnn.dataset.prepare import read_exclusions
+from charcnn.pipeline.run import all_runs
 
 ROOT = Path(__file__).parent.parent
+QUICK = ("configs/runs/quick.yaml", "--set", "train.epochs=3", "--set", "evaluate.corrupted=40", "--no-progress")
 
 
-def charcnn(folder: Path, *args: object) -> str:
-    environment = {"CHARCNN_PATHS_RUNS": str(folder / "runs"), "CHARCNN_TRACKING_TRACKER": "none"}
+def start(runs: Path, *args: object) -> subprocess.Popen:
+    environment = {"CHARCNN_PATHS_RUNS": str(runs), "CHARCNN_TRACKING_TRACKER": "none"}
     command = [sys.executable, "-m", "charcnn", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | environment
+    )
+
+
+def charcnn(runs: Path, *args: object, code: int = 0) -> str:
+    process = start(runs, *args)
+    said, complaint = process.communicate()
+    assert process.returncode == code, said[-1000:] + complaint[-3000:]
+    return said if code == 0 else complaint
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def runs(tmp_path_factory) -> Path:
+    "The folder of all runs, after a quick one."
+    runs = tmp_path_factory.mktemp("runs")
+    said = charcnn(runs, "pipeline", *QUICK, "--set", "train.tracker=wandb")
+    assert "report: file://" in said
+    return runs
+
+
+def test_one_command_goes_from_a_browser_to_a_model_and_a_report(runs):
+    (run,) = all_runs(runs, "quick")
+    stages = {name: stage["status"] for name, stage in run.stages.items()}
+    assert list(stages) == ["companies", "reviews", "dataset", "train", "evaluate", "export", "report"]
+    assert set(stages.values()) == {"complete"} and run.record["status"] == "complete"
+    assert {"git", "host", "versions", "command", "started", "ended", "asked"} <= set(run.record)
+    assert run.stages["train"]["tracker_id"] and run.stages["train"]["seed"] == 0
+    assert len(list(run.folder.glob("[1-7]_*.ipynb"))) == 7
+    page = (run.place("report") / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3 and "900 reviews read of 900" in page
+    assert Scorer(run.place("export"))("What a nightmare, never again.").label in ("bad", "average", "good")
+
+
+def test_another_learning_rate_begins_at_training(runs):
+    said = charcnn(runs, "pipeline", *QUICK, "--set", "train.learning_rate=1e-3", "--only", "train")
+    newest, first = all_runs(runs, "quick")
+    assert [stage["status"] for stage in newest.stages.values()] == ["kept"] * 3 + ["complete"], said
+    assert newest.place("dataset") == first.place("dataset") and (newest.folder / "dataset/report.json").is_file()
+    assert newest.place("train") != first.place("train") and first.place("train").is_dir()
+    said = charcnn(runs, "runs", "compare", newest.name, first.name)
+    assert "train.learning_rate" in said and "curves: file://" in said
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory) -> Path:
     "Raw reviews that are easily told apart."
-    folder = tmp_path_factory.mktemp("line")
+    folder = tmp_path_factory.mktemp("reviews")
     generator = np.random.default_rng(0)
     words = {1: "awful", 2: "poor", 3: "average", 4: "nice", 5: "wonderful"}
     with open(folder / "raw.jsonl", "w") as file:
@@ -40,68 +82,104 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def test_from_raw_reviews_to_a_model_that_scores(folder):
-    charcnn(
-        folder, "run", "nbs/pipeline/00_dataset.ipynb", "--config", "configs/runs/dataset.yaml", "--no-progress",
-        "--set", f"sources=[{folder}/raw.jsonl]", "--set", f"folder={folder}/dataset", "--set", "options.test=0.1",
-    )  # fmt: skip
-    model = folder / "tiny.yaml"
-    model.write_text("architecture: CharCNN\nwidths: [16, 16]\ndepths: [0, 1]\nencoder: {max_length: 100}\n")
-    said = charcnn(
-        folder, "run", "nbs/pipeline/10_train.ipynb", "--config", "configs/runs/train.yaml", "--no-progress",
-        "--set", f"dataset={folder}/dataset", "--set", f"run={folder}/run", "--set", f"folder={folder}/model",
-        "--set", f"model={model}", "--set", "options={epochs: 6, learning_rate: 0.02, average: 0.9, precision: 'no', batches: {batch_characters: 1000}}",
-    )  # fmt: skip
-    assert str(folder / "runs/notebooks/10_train.ipynb") in said
-    scorer = Scorer(folder / "model")
-    found = [scorer(f"the room was {word}").label for word in ("awful", "average", "wonderful")]
-    assert found == ["bad", "average", "good"]
+@pytest.fixture
+def mine(reviews, tmp_path) -> Path:
+    "A configuration of two stages."
+    config = tmp_path / "mine.yaml"
+    config.write_text(
+        f"dataset: {{sources: [{reviews}/raw.jsonl]}}\n"
+        'train: {dataset: "${dataset.folder}", epochs: 10, learning_rate: 0.02, options: {checkpoint_minutes: 0}}\n'
+    )
+    return config
 
 
-def make_datasets(folder: Path) -> None:
-    "Both datasets of the bundled model by the commands of `make model`, from few reviews."
+def test_a_killed_run_goes_on_inside_its_stage(mine, tmp_path):
+    process = start(tmp_path, "pipeline", mine, "--no-progress")
+    while not list(tmp_path.glob("mine/*/train/checkpoints/latest")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (killed,) = all_runs(tmp_path)
+    assert killed.record["status"] == "running"
+    charcnn(tmp_path, "pipeline", mine, "--no-progress")
+    (run,) = all_runs(tmp_path)
+    assert run.record["status"] == "complete" and len(run.record["resumed"]) == 1
+    starts = json.loads((run.place("train") / "run.json").read_text())["starts"]
+    history = json.loads((run.place("train") / "history.json").read_text())
+    assert len(starts) == 2 and len(history) == 10 and run.folder == killed.folder
+    assert len(list(run.folder.glob("*_train*.ipynb"))) == 2  # nothing is written over
+
+
+def test_a_failure_says_stage_cell_and_reason_in_one_line(mine, tmp_path):
+    said = charcnn(tmp_path, "pipeline", mine, "--no-progress", "--set", "dataset.rating_column=stars", code=2)
+    line = said[said.rindex("charcnn: ") :].strip()
+    assert line.startswith("charcnn: stage dataset, cell 4: ValueError: ") and "stars" in line and "\n" not in line
+    executed = Path(line.rpartition("see ")[2])
+    assert "Traceback" in executed.read_text() and all_runs(tmp_path)[0].record["status"] == "failed"
+    said = charcnn(tmp_path, "pipeline", mine, "--set", "train.epoch=3", code=2)
+    assert "did you mean 'epochs'?" in said and len(all_runs(tmp_path)) == 1
+
+
+def test_what_is_incomplete_has_its_own_exit_code(tmp_path):
+    "A site that does not answer: the same command goes on another day."
+    config = tmp_path / "away.yaml"
+    config.write_text("companies: {start: 'http://127.0.0.1:9'}\n")
+    said = charcnn(tmp_path, "pipeline", config, "--no-progress", code=3)
+    assert "charcnn: stage companies" in said
+    assert all_runs(tmp_path)[0].record["status"] == "incomplete"
+
+
+def test_a_stage_runs_as_it_is_from_any_folder(tmp_path):
+    there = {"PYTHONPATH": str(ROOT), "CHARCNN_TRACKING_TRACKER": "none", "CHARCNN_ROOT": str(tmp_path)}
+    names = ("4_train", "7_report")
+    for name in names:
+        command = [
+            sys.executable,
+            "-m",
+            "papermill",
+            "--no-progress-bar",
+            f"{ROOT}/nbs/pipeline/{name}.ipynb",
+            f"{name}.ipynb",
+        ]
+        done = subprocess.run(
+            [*command, *(["-p", "epochs", "2"] if name == "4_train" else [])],
+            capture_output=True, text=True, cwd=tmp_path, env=os.environ | there,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    (trained,) = tmp_path.glob("runs/by-hand/*-train/history.json")
+    assert len(json.loads(trained.read_text())) == 2
+    (page,) = tmp_path.glob("runs/by-hand/*-report/report.html")
+    assert page.read_text().count("base64") == 3
+
+
+def bundled_reviews(reviews: Path, folder: Path) -> None:
+    "Few reviews, of every source that the bundled model leaves some out of."
     rules = read_exclusions(ROOT / "data" / "exclusions.csv")
-    rows = [json.loads(line) for line in (folder / "raw.jsonl").read_text().splitlines()]
-    rows += [
-        row | {"text": f"{rule['contains']} {n}", "source": rule["source"]}
-        for n, rule in enumerate(rules)
-        for row in rows[:1]
-    ]
+    rows = [json.loads(line) for line in (reviews / "raw.jsonl").read_text().splitlines()]
+    rows += [rows[0] | {"text": f"{rule['contains']} {n}", "source": rule["source"]} for n, rule in enumerate(rules)]
     Dataset.from_list(rows[50:]).to_parquet(folder / "train-0.parquet")
     Dataset.from_list(rows[:50]).to_parquet(folder / "validation.parquet")
-    command = ["make", "--dry-run", "model", f"REVIEWS={folder}"]
-    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout.replace("\\\n", " ")
-    lines = [line for line in said.splitlines() if "charcnn dataset" in line]
-    assert len(lines) == 2, said
-    for line in lines:
-        _, _, *given = shlex.split(line.replace("data/dataset", f"{folder}/bundled"))
-        charcnn(folder, "dataset", *given, "--max-rows", 500, "--no-progress")
 
 
-def test_the_bundled_models_run_gives_the_same_weights_when_it_is_made_again(folder):
-    make_datasets(folder)
-    made = []
-    for name in ("once", "again"):
-        here = folder / name
-        config = yaml.safe_load((ROOT / "configs/runs/bundled.yaml").read_text())
-        text = yaml.safe_dump(config | {"folder": str(here / "model")}).replace("runs/", f"{here}/")
-        text = text.replace("data/dataset", f"{folder}/bundled").replace("snippets: 200000", "snippets: 50")
-        text = text.replace("epochs: 8", "epochs: 1")
-        here.mkdir()
-        (here / "bundled.yaml").write_text(text)
-        config = ("--config", here / "bundled.yaml")
-        charcnn(folder, "run", "nbs/pipeline/10_train.ipynb", *config, "--no-progress")
-        made.append([(here / "model" / file).read_bytes() for file in ("model.safetensors", "model.onnx")])
-    assert made[0] == made[1]
-    provenance = json.loads((here / "model" / "config.json").read_text())["provenance"]
+def test_the_bundled_model_is_the_same_when_it_is_made_again(reviews, tmp_path):
+    bundled_reviews(reviews, tmp_path)
+    command = ["make", "--dry-run", "model", f"REVIEWS={tmp_path}"]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    line = next(line for line in said.splitlines() if "charcnn pipeline" in line)
+    config = yaml.safe_load((ROOT / line.split()[2]).read_text())
+    short = {name: section for name, section in config.items() if name not in ("evaluate", "report")}
+    (tmp_path / "bundled.yaml").write_text(yaml.safe_dump(short, sort_keys=False))
+    small = "student.snippets=50 phrases.snippets=50 student.epochs=1 dataset.max_rows=500 dataset_phrases.max_rows=500"
+    options = [part for value in small.split() for part in ("--set", value)]
+    runs = tmp_path / "runs"
+    charcnn(runs, "pipeline", tmp_path / "bundled.yaml", *line.split()[3:], *options, "--no-progress")
+    again = charcnn(runs, "pipeline", "--repeat", runs / "bundled/latest", "--no-progress")
+    assert "data, weights and measures are equal" in again
+    first, second = (run.place("export") for run in all_runs(runs, "bundled"))
+    for file in ("model.safetensors", "model.onnx"):
+        assert (first / file).read_bytes() == (second / file).read_bytes()
+    provenance = json.loads((second / "config.json").read_text())["provenance"]
     assert [earlier["run"] for earlier in provenance["earlier"]] == ["teacher", "student"]
-
-
-def test_evaluate_measures_the_exported_model(folder):
-    said = charcnn(
-        folder, "evaluate", folder / "dataset", "--split", "test", "--model", folder / "model", "--no-progress",
-        "--output", folder / "measures.json",
-    )  # fmt: skip
-    measures = json.loads((folder / "measures.json").read_text())
-    assert "natural" in said and set(measures) == {"natural", "balanced", "made up"}
-    assert measures["natural"]["macro_f1"] > 0.9
+    said = charcnn(runs, "evaluate", second.parent / "dataset_phrases", "--model", second, "--no-progress")
+    assert "natural" in said and "made up" in said

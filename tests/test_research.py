@@ -12,7 +12,7 @@ import pytest
 import yaml
 from datasets import Dataset, DatasetDict
 
-from charcnn.research.corruptions import CORRUPTIONS
+from charcnn.train.corruptions import CORRUPTIONS
 
 TINY = "{widths: [16, 16], depths: [0, 0], encoder: {max_length: 123}}"
 QUICK = "{epochs: 1, learning_rate: 0.02, precision: 'no', batches: {batch_characters: 2000}}"
@@ -38,18 +38,11 @@ def folder(tmp_path_factory) -> Path:
 
 
 def study(folder: Path, notebook: str, *more: str) -> None:
-    options = [part for value in (f"dataset={folder}/dataset", *more) for part in ("--set", value)]
+    values = dict(value.split("=", 1) for value in (f"dataset={folder}/dataset", *more))
+    options = [part for name, value in values.items() for part in ("-y", f"{name}: {value}")]
     command = [
-        sys.executable,
-        "-m",
-        "charcnn",
-        "run",
-        f"nbs/research/{notebook}.ipynb",
-        "--no-progress",
-        "--output",
-        str(folder / f"{notebook}.ipynb"),
-        *options,
-    ]
+        sys.executable, "-m", "papermill", f"nbs/research/{notebook}.ipynb", f"{folder}/{notebook}.ipynb", "--no-progress-bar", *options,
+    ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 

@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "export": {"base", "models", "train"},
     "estimator": {"base", "models", "train", "export"},
     "app": {"base"},
-    "research": {"base", "collect", "dataset", "models", "train", "export", "estimator", "app"},
+    "pipeline": {"base", "collect", "dataset", "models", "train", "export", "app"},
+    "research": {"base", "collect", "dataset", "models", "train", "export", "estimator", "app", "pipeline"},
 }
 LAZY = {"cli.py", "__main__.py"}  # the command line imports a room when a verb of it runs
 WITHOUT_TORCH = ("base", "collect", "dataset", "app")

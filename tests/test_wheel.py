@@ -97,7 +97,7 @@ def test_the_wheel_trains_in_an_empty_folder(bin_folder, tmp_path):
         assert run(charcnn, "score", "the soup", "--model", "model", cwd=tmp_path).split()[1] in words
         assert "shipped" in run(
             bin_folder / "python", "-c",
-            "from charcnn.settings import find_file; print(find_file('nbs/pipeline/10_train.ipynb').resolve())", cwd=tmp_path,
+            "from charcnn.settings import find_file; print(find_file('nbs/pipeline/4_train.ipynb').resolve())", cwd=tmp_path,
         )  # fmt: skip
     finally:
         (site / "extra.pth").unlink()

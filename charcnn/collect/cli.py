@@ -245,7 +245,7 @@ def replica(
 
     from charcnn.collect.content import ReplicaOptions, with_every_trouble
     from charcnn.collect.replica import Replica
-    from charcnn.pipeline import parse_values
+    from charcnn.settings import parse_values
 
     options, given = ReplicaOptions(seed, companies, reviews, layout=layout), parse_values(set_ or [])
     known = [field.name for field in fields(ReplicaOptions)]

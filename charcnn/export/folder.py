@@ -14,9 +14,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import torch
 from datasets import Dataset, DatasetDict
-from tqdm.auto import tqdm
 
 from .calibration import cross_calibrated, fit_calibration
 from .card import model_card
@@ -26,6 +24,7 @@ from ..models.base import ReviewModel
 from ..models.registry import load_model
 from ..train.checkpoint import installed_versions
 from ..train.evaluation import check_labels, evaluate, evaluate_groups
+from ..train.inference import predict_logits
 
 # %% ../../nbs/export/03_folder.ipynb #e6eb3290
 def _of_run(run: Path) -> dict:
@@ -70,16 +69,6 @@ def _provenance(run: Path, dataset: DatasetDict, earlier: Sequence[str | Path], 
     }
 
 # %% ../../nbs/export/03_folder.ipynb #a547e278
-def _predict_logits(model: ReviewModel, split: Dataset, progress: bool) -> np.ndarray:
-    order = np.argsort([min(len(text), model.encoder.max_length) for text in split["text"]], kind="stable")
-    logits = np.zeros((len(split), len(model.labels)), np.float32)
-    with torch.no_grad():
-        for start in tqdm(range(0, len(order), 64), desc="validation", disable=not progress):
-            rows = order[start : start + 64]
-            logits[rows] = model(torch.from_numpy(model.encoder(split[rows]["text"]))).numpy()
-    return logits
-
-
 def _measure(probabilities: np.ndarray, split: Dataset, labels: Labels) -> dict[str, dict]:
     values = np.array(split[labels.column])
     metrics = {kind: evaluate(probabilities, values, labels, kind == "balanced") for kind in ("balanced", "natural")}
@@ -110,7 +99,7 @@ def export(
         raise ValueError(f"{run} holds no best/config.json; give the folder of a training run that finished an epoch")
     model, split = round_tables(load_model(run / "best")), dataset["validation"]
     check_labels(split, labels := model.labels)
-    logits, values = _predict_logits(model, split, progress), np.array(split[labels.column])
+    logits, values = predict_logits(model, list(split["text"]), progress=progress), np.array(split[labels.column])
     calibration = fit_calibration(logits, values, labels)
     metrics = _measure(cross_calibrated(logits, values, labels), split, labels)
     metrics["baselines"] = _baselines(run)

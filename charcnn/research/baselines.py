@@ -20,9 +20,9 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from ..labels import Labels
 from ..models.base import ReviewModel
-from .corruptions import CORRUPTIONS
 from ..scorer import Scorer
 from ..train.batches import Batches, BatchOptions, class_shares
+from ..train.corruptions import CORRUPTIONS
 from ..train.encode import EncodedSplit
 from ..train.inference import bf16_is_native, predict
 

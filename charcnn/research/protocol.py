@@ -27,8 +27,8 @@ from ..labels import Labels
 from ..models.base import ReviewModel
 from ..models.registry import build_model, load_model
 from .baselines import Classifier, Trained
-from .corruptions import CORRUPTIONS
 from ..train.benchmark import training_rate
+from ..train.corruptions import CORRUPTIONS
 from ..train.evaluation import balanced_rows, evaluate
 from ..train.options import build_options
 from ..train.stages import load_splits, train_stage
@@ -358,7 +358,7 @@ def remove(
 
 # %% ../../nbs/research/02_protocol.ipynb #f18e274e
 def train_without(
-    stages: Sequence[dict],  # from `charcnn.train.stages.build_stages`
+    stages: Sequence[dict],  # arguments of `charcnn.train.stages.train_stage`
     texts: Collection[str],  # to leave out of training
     validation: Dataset,  # to measure on
     run: str | Path,  # folder of the new runs

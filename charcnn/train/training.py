@@ -33,7 +33,7 @@ from ..labels import NO_CLASS, UNLABELLED
 from ..models.base import ReviewModel
 from ..models.ngrams import NgramVotes
 from ..settings import TrackingSettings
-from .batches import Batches, class_shares, prefetched
+from .batches import Batches, prefetched
 from charcnn.train.checkpoint import (
     RunState,
     check_same_run,
@@ -46,10 +46,18 @@ from charcnn.train.checkpoint import (
 from .encode import EncodedSplit, encode_split, split_fingerprint
 from .evaluation import check_labels, evaluate
 from .inference import bf16_is_native, on_cpu, predict
-from .linear import ROWS, beside_baselines, linear, majority, measure_baselines, verdict
+from .linear import beside_baselines, fit_baselines, measure_baselines, verdict
 from .loss import ClassificationLoss
 from .options import TrainingOptions, choose_options
-from .tracking import log_evaluation, log_metrics, log_model, start_tracking, tracker_names
+from charcnn.train.tracking import (
+    dataset_name,
+    log_dataset,
+    log_evaluation,
+    log_metrics,
+    log_model,
+    start_tracking,
+    tracker_names,
+)
 
 # %% ../../nbs/train/09_training.ipynb #a9fcb867
 def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
@@ -306,13 +314,8 @@ def _measure_baselines(trainer: Trainer, dataset: DatasetDict) -> None:
     file, options, labels = trainer.folder / "baselines.json", trainer.options, trainer.model.labels
     if file.is_file() and (trainer.folder / "checkpoints" / "latest").is_file():
         return
-    split, validation = dataset["train"], dataset["validation"]
-    targets = labels.targets(split[labels.column])
-    rows = np.flatnonzero(targets >= 0)[:ROWS]
-    texts, targets = split.select(rows)["text"], targets[rows]
-    weights = np.array(split["weight"])[rows] if "weight" in split.column_names else np.ones(len(rows))
-    wanted = class_shares(targets, weights, labels, 1.0 if options.prior == "balanced" else options.batches.balance)
-    baselines = linear(texts, targets, weights, len(labels), wanted), majority(targets, weights, len(labels))
+    balance = 1.0 if options.prior == "balanced" else options.batches.balance
+    baselines, validation = fit_baselines(dataset["train"], labels, balance), dataset["validation"]
     measured = measure_baselines(baselines, validation["text"], np.array(validation[labels.column]), labels)
     file.write_text(json.dumps(measured, indent=1))
 
@@ -359,10 +362,12 @@ def train(
     if accelerator.is_main_process:
         _measure_baselines(trainer, dataset)
     start_tracking(accelerator, tracking, config, folder, name)
+    log_dataset(accelerator, config["dataset"], dict(dataset.num_rows))
     _fit(trainer, progress, on_step)
     if accelerator.is_main_process:
         _warn_below_baselines(trainer)
-        log_model(accelerator, folder / "best", f"charcnn-{name}", trainer.state.history[-1]["balanced"])
+        measured = trainer.state.history[-1]["balanced"] | {"dataset": dataset_name(config["dataset"])}
+        log_model(accelerator, folder / "best", f"charcnn-{name}", measured)
     accelerator.end_training()
     return folder / "best"
 
