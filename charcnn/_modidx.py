@@ -1035,6 +1035,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'charcnn.labels.Labels.of_class': ('labels.html#labels.of_class', 'charcnn/labels.py'),
                                 'charcnn.labels.Labels.of_features': ('labels.html#labels.of_features', 'charcnn/labels.py'),
                                 'charcnn.labels.Labels.of_ratings': ('labels.html#labels.of_ratings', 'charcnn/labels.py'),
+                                'charcnn.labels.Labels.score': ('labels.html#labels.score', 'charcnn/labels.py'),
                                 'charcnn.labels.Labels.scores': ('labels.html#labels.scores', 'charcnn/labels.py'),
                                 'charcnn.labels.Labels.suggested_rating': ('labels.html#labels.suggested_rating', 'charcnn/labels.py'),
                                 'charcnn.labels.Labels.targets': ('labels.html#labels.targets', 'charcnn/labels.py'),

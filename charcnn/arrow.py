@@ -76,7 +76,7 @@ def as_columns(
     label = pa.array([*labels.names, neutral.label]).take(pa.array(places))
     if not labels.are_ratings:
         return {"predicted_label": label, "predicted_probability": pa.array(probabilities.max(-1))}
-    score, rating = labels.expected_score(probabilities), labels.suggested_rating(probabilities)
+    score, rating = labels.score(probabilities), labels.suggested_rating(probabilities)
     return {"predicted_score": pa.array(score), "predicted_label": label, "predicted_rating": pa.array(rating)}
 
 # %% ../nbs/10_arrow.ipynb #9a12af00

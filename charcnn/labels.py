@@ -182,17 +182,37 @@ def expected_score(
     probabilities = self._check_ratings(probabilities)
     return probabilities @ np.linspace(0, 1, len(self), dtype=np.float32).astype(probabilities.dtype, copy=False)
 
+# %% ../nbs/02_labels.ipynb #1e5655e8
+@patch
+def score(
+    self: Labels,
+    probabilities: ArrayLike,  # `[..., classes]`
+) -> np.ndarray:  # `[...]`, from 0 (bad) to 1 (good)
+    "Place a text between bad and good, within the part of its label. Raises `ValueError` for labels without an order."
+    expected, count = self.expected_score(probabilities), len(self.names)
+    parts = 100 * np.arange(count + 1) / count
+    low, high = np.ceil(parts[:-1]) / 100, np.floor(parts[1:]) / 100  # whole percents, as they are shown
+    label = self.label_probabilities(probabilities).argmax(-1)
+    return expected.clip(low[label].astype(expected.dtype), high[label].astype(expected.dtype))
+
+
 # %% ../nbs/02_labels.ipynb #2ef09257
+# The fewest and the most stars that go with each label.
+_STARS = {3: ((1, 3, 4), (2, 3, 5)), 2: ((1, 3), (3, 5))}
+
+
 @patch
 def suggested_rating(
     self: Labels,
     probabilities: ArrayLike,  # `[..., classes]`
 ) -> np.ndarray:  # int8 `[...]`, from 1 to 5
-    "Suggest the median of the ratings. Raises `ValueError` for labels without an order."
+    "Suggest the median of the ratings, within the label's stars. Raises `ValueError` for labels without an order."
     probabilities = self._check_ratings(probabilities)
     borders = np.arange(0.5, 4) / 4  # between the stars, on the scale of the score
     shares_below = ((len(self) - 1) * borders - np.arange(len(self))[:, None] + 0.5).clip(0, 1)  # [classes, borders]
-    return (1 + (probabilities @ shares_below < 0.5).sum(-1)).astype(np.int8)
+    median = 1 + (probabilities @ shares_below < 0.5).sum(-1)
+    fewest, most = np.array(_STARS[len(self.names)])[:, self.label_probabilities(probabilities).argmax(-1)]
+    return median.clip(fewest, most).astype(np.int8)
 
 # %% ../nbs/02_labels.ipynb #a94a5a16
 @dataclass(frozen=True)
@@ -215,7 +235,7 @@ def scores(
     labels = [self.names[place] for place in self.label_probabilities(rows).argmax(-1).tolist()]
     columns = [labels, map(tuple, rows.tolist())]
     if self.are_ratings:
-        columns += [self.expected_score(rows).tolist(), self.suggested_rating(rows).tolist()]
+        columns += [self.score(rows).tolist(), self.suggested_rating(rows).tolist()]
     return [Score(*row) for row in zip(*columns, strict=True)]
 
 # %% ../nbs/02_labels.ipynb #8912e573

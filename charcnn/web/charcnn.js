@@ -111,7 +111,9 @@ export class Encoder {
 // Ratings have an order, a score and a suggested rating: five stars, which are reported as three labels, or fewer classes.
 const RATINGS = { 5: ["1", "2", "3", "4", "5"], 3: ["bad", "average", "good"], 2: ["bad", "good"] };
 const LABEL_OF_STARS = [0, 0, 1, 2, 2];
+const STARS_OF_LABEL = { 3: [[1, 2], [3, 3], [4, 5]], 2: [[1, 3], [3, 5]] }; // the fewest and the most
 const NEUTRAL = { 5: [0.1, 0.2, 0.4, 0.2, 0.1], 3: [0.3, 0.4, 0.3], 2: [0.5, 0.5] };
+const within = (number, low, high) => Math.min(high, Math.max(low, number));
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 export class Labels {
@@ -137,10 +139,13 @@ export class Labels {
   read(probabilities) {
     const shares = this.names.map(() => 0);
     probabilities.forEach((probability, place) => (shares[this.ofClass[place]] += probability));
-    const label = this.names[shares.indexOf(Math.max(...shares))];
+    const place = shares.indexOf(Math.max(...shares)), label = this.names[place], count = this.names.length;
     if (!this.areRatings) return { label, probabilities };
-    const score = sum(probabilities.map((p, place) => (p * place) / (probabilities.length - 1)));
-    return { label, probabilities, score, rating: suggestedRating(probabilities) };
+    // Score and rating stay within the label: its part of the scale, in whole percents, and its stars.
+    const expected = sum(probabilities.map((p, place) => (p * place) / (probabilities.length - 1)));
+    const score = within(expected, Math.ceil((100 * place) / count) / 100, Math.floor((100 * (place + 1)) / count) / 100);
+    const [fewest, most] = STARS_OF_LABEL[count][place];
+    return { label, probabilities, score, rating: within(median(probabilities), fewest, most) };
   }
 
   // What is said of a text without any content.
@@ -152,7 +157,7 @@ export class Labels {
 }
 
 // The median of the ratings; where there are fewer classes than stars, each is spread evenly around its place.
-function suggestedRating(probabilities) {
+function median(probabilities) {
   const most = probabilities.length - 1;
   const share = (place, border) => Math.min(1, Math.max(0, most * border - place + 0.5));
   const below = (border) => sum(probabilities.map((p, place) => p * share(place, border)));
