@@ -195,7 +195,6 @@ def score(
     label = self.label_probabilities(probabilities).argmax(-1)
     return expected.clip(low[label].astype(expected.dtype), high[label].astype(expected.dtype))
 
-
 # %% ../nbs/02_labels.ipynb #2ef09257
 # The fewest and the most stars that go with each label.
 _STARS = {3: ((1, 3, 4), (2, 3, 5)), 2: ((1, 3), (3, 5))}

@@ -58,6 +58,7 @@ class PageSettings:
     port: int = 7860  # port to listen on
     proxies: int = 0  # reverse proxies in front, whose X-Forwarded-For entry is believed; 0: none
     timeout: int = 20  # seconds in which the headers of a request, and then its body, must have arrived
+    scoring: Literal["auto", "browser", "server"] = "auto"  # where texts are scored while somebody types
     origins: str = ""  # addresses of pages elsewhere that may use the API, separated by blanks; *: all
 
 # %% ../nbs/00_settings.ipynb #9493ae39

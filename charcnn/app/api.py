@@ -8,7 +8,6 @@ __all__ = ['KINDS', 'ScoreRequest', 'ReviewRequest', 'RatingRequest', 'chosen', 
 
 # %% ../../nbs/app/12_api.ipynb #2a519cae
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,7 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from .. import __version__
 from .database import Filter
 from .door import UNCACHED, AdminDoor
-from .guard import Check, Guard
+from .guard import Guard
 from .reviews import ReviewError, StoreError
 from .service import ReviewService
 from .visitors import TooManyRequests, visitor_of
@@ -43,7 +42,7 @@ class ReviewRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     brand: str
     review: str
-    rating: Annotated[int, Field(ge=1, le=5, strict=True)]
+    rating: Annotated[int, Field(ge=1, le=5, strict=True)] | None = None  # by default the suggested one
 
 
 class RatingRequest(BaseModel):
@@ -206,7 +205,6 @@ def create_api(
     service: ReviewService,  # scores and saves
     settings: Settings,  # proxies and limits
     door: AdminDoor,  # who may read
-    checks: Mapping[str, Check] | None = None,  # of bodies, by path
 ) -> FastAPI:
     "Make the web application that answers under `/api/v1`; the page is mounted beside it."
     app = FastAPI(
@@ -218,7 +216,7 @@ def create_api(
     answer_errors(app)
     # a character takes up to 12 bytes as JSON escapes; the rest is room for what surrounds the text
     largest = 12 * settings.limits.review_length + 20_000
-    app.add_middleware(Guard, largest, settings.page.timeout, settings.page.proxies, checks)
+    app.add_middleware(Guard, largest, settings.page.timeout, settings.page.proxies)
     if origins := [origin.rstrip("/") for origin in settings.page.origins.split()]:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["content-type"]

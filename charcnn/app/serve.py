@@ -18,9 +18,10 @@ from fastapi import FastAPI
 from .admin import admin_page
 from .api import create_api
 from .brands import load_brands
-from .demo import body_check, create_page, style_sheet, theme
+from .demo import create_page, style_sheet, theme
 from .door import AdminDoor
-from .guard import RUN, timed_protocol
+from .guard import timed_protocol
+from .live import live_routes
 from .service import ReviewService, ScoresText
 from .store import ReviewStore
 from ..scorer import Scorer
@@ -32,11 +33,13 @@ def create_app(
     scorer: ScoresText,  # scores
     store: ReviewStore,  # keeps; stays open until the caller closes it
 ) -> FastAPI:
-    "Make the application: the page at `/`, the API at `/api/v1`, `/admin`. Raises `BrandsError` for a bad brands file."
+    "Make the application: the page at `/`, the API at `/api/v1`, `/admin`. Raises `BrandsError` or `ModelError` for what cannot be used."
     service = ReviewService(scorer, store, load_brands(settings.paths.brands), settings.limits)
     door = AdminDoor(settings.admin, settings.page.proxies)
-    page = create_page(service, settings)
-    app = create_api(service, settings, door, {RUN: body_check(page)})
+    routes, script, told = live_routes(service, settings)
+    page = create_page(settings, script, told)
+    app = create_api(service, settings, door)
+    app.router.routes[:0] = routes  # before the others: they are asked for most
     app.include_router(admin_page(service, door))
     return gr.mount_gradio_app(
         app, page, path="/", run_history=False, footer_links=[], show_error=False,

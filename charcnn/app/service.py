@@ -8,9 +8,9 @@ __all__ = ['ScoresText', 'Saved', 'ReviewService']
 # %% ../../nbs/app/09_service.ipynb #01ddd933
 import difflib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastcore.basics import patch
 
@@ -19,7 +19,7 @@ from .reviews import Review, ReviewError, storable
 from .store import ReviewStore
 from .visitors import Visitor, VisitorLimiter
 from ..labels import Labels, Score
-from ..scorer import ModelError
+from ..scorer import ModelError, Reading
 from ..settings import LimitsSettings
 
 # %% ../../nbs/app/09_service.ipynb #b423f5cd
@@ -28,11 +28,11 @@ class ScoresText(Protocol):
 
     name: str  # goes into the table
     labels: Labels  # what it predicts
-    explains: bool  # whether `explain` can be called
+    config: Mapping[str, Any]  # as `charcnn.scorer.read_config` gives it
 
     def __call__(self, text: str) -> Score: ...
 
-    def explain(self, text: str) -> list[tuple[str, float]]: ...
+    def read(self, text: str) -> Reading: ...
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,27 @@ def score(self: ReviewService, text: str, visitor: Visitor) -> Score:
 
 
 @patch
-def explain(self: ReviewService, text: str, visitor: Visitor) -> tuple[Score, list[tuple[str, float]]]:
-    "Score a text and each of its characters (0 if the model cannot); raises what `score` raises."
-    score = self.score(text, visitor)
-    text = storable(text)
-    return score, self.scorer.explain(text) if self.scorer.explains else [(character, 0.0) for character in text]
+def read(self: ReviewService, text: str, visitor: Visitor) -> Reading:
+    "Score a text and say how the score came about; raises what `score` raises."
+    text = self._text(text)
+    self._scores.take(visitor)
+    return self.scorer.read(text)
 
 
 @patch
 def submit(self: ReviewService, brand: str, text: str, rating: int | None, visitor: Visitor) -> Saved:
-    "Score and save a review; without a rating the suggested one stands. Raises `ReviewError` or `TooManyRequests`."
+    """Score and save a review; without a rating the suggested one stands.
+
+    Raises `ReviewError`, also without a rating for a text that the model cannot read, or `TooManyRequests`.
+    """
     company, text = self.brand(brand), self._text(text)
     if not text.strip():
         raise ReviewError("review: the text is blank; write a few words")
+    reading = self.scorer.read(text)
+    if rating is None and reading.foreign:
+        raise ReviewError("rating: the model does not read this language, so it suggests none; choose a rating")
     self._reviews.take(visitor)
-    score = self.scorer(text)
+    score = reading.score
     rating = score.rating if rating is None else rating
     number = self.store.add(
         Review(

@@ -22,6 +22,7 @@ from .onnx import export_onnx, largest_difference, random_texts, round_tables
 from ..labels import Labels
 from ..models.base import ReviewModel
 from ..models.registry import load_model
+from ..scorer import Scorer
 from ..train.checkpoint import installed_versions
 from ..train.evaluation import check_labels, evaluate, evaluate_groups
 from ..train.inference import predict_logits
@@ -119,7 +120,7 @@ def export(
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part, config=config)
     export_onnx(model, part / "model.onnx", calibration)
-    config |= {"onnx_difference": _check_graph(model, part, split)}
+    config |= {"onnx_difference": _check_graph(model, part, split), "least_known": _least_known(part, split["text"])}
     model.save_pretrained(part, config=config)
     written = json.loads((part / "config.json").read_text(encoding="utf-8"))
     model_card(written, part, description).save(part / "README.md")
@@ -137,3 +138,9 @@ def _check_graph(model: ReviewModel, folder: Path, split: Dataset) -> dict[str, 
     if max(difference.values()) > 1e-4:
         raise ValueError(f"the exported graph differs from torch by {difference}; it is not written")
     return difference
+
+# %% ../../nbs/export/03_folder.ipynb #f7bd274b
+def _least_known(folder: Path, texts: Sequence[str]) -> float | None:
+    scorer = Scorer(folder)
+    known = [scorer.read(text).known for text in texts if len(text) >= 100]
+    return round(float(np.quantile(known, 0.001)), 3) if len(known) >= 100 and None not in known else None

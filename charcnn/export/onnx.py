@@ -25,7 +25,7 @@ from ..text import PADDING
 
 # %% ../../nbs/export/01_onnx.ipynb #be7eb1b7
 class ServedModel(nn.Module):
-    "A model with its calibration: ids in, probabilities and contributions out."
+    "A model with its calibration: ids in, what it predicts and how that came about out."
 
     def __init__(
         self,
@@ -35,17 +35,24 @@ class ServedModel(nn.Module):
         super().__init__()
         self.model, self.calibration = model, calibration or Calibration()
         self.explains = hasattr(model, "forward_with_contributions")
+        self.table = getattr(model, "votes", None) if self.explains else None
 
-    def forward(
-        self, ids: Tensor
-    ) -> tuple[Tensor, ...]:  # (B, L) -> (B, classes), and (B, L) if the model explains itself
+    @property
+    def outputs(self) -> list[str]:
+        "The names of what it gives; `contributions` if the model explains itself, `known` if it has a table of n-grams."
+        more = ["contributions"] * self.explains + ["known"] * (self.table is not None)
+        return ["probabilities", *more]
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, ...]:  # (B, L) -> (B, classes), (B, L), (B)
         if not self.explains:
             return (self.calibration(self.model(ids)).softmax(-1),)
         logits, contributions = self.model.forward_with_contributions(ids)
-        known = (ids != PADDING).float()
+        there = (ids != PADDING).float()
         bias = self.model.margin_bias(logits).reshape(-1, 1)  # shared among the characters: it is scaled with them
-        shared = bias * known / known.sum(1, keepdim=True).clamp(min=1)
-        return self.calibration(logits).softmax(-1), (contributions + shared) * self.calibration.scale(logits)
+        shared = bias * there / there.sum(1, keepdim=True).clamp(min=1)
+        shares = (contributions + shared) * self.calibration.scale(logits)
+        more = () if self.table is None else (self.table.known(ids),)
+        return self.calibration(logits).softmax(-1), shares, *more
 
 
 def round_tables(
@@ -62,25 +69,24 @@ def export_onnx(
     file: Path,  # the ONNX file to write
     calibration: Calibration | None = None,  # by default none
 ) -> None:
-    "Write the graph: `ids [batch, length]` to `probabilities`, and with `explain` to `contributions`, if the model has them."
+    "Write the graph: `ids [batch, length]` to `probabilities`, and with `explain` to what else `ServedModel` gives."
     served = ServedModel(model.cpu().float(), calibration).eval()
-    names = ["probabilities", "contributions"] if served.explains else ["probabilities"]
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
     example = torch.full((2, 64), PADDING + 2, dtype=torch.int32)
     for votes in (part for part in served.modules() if isinstance(part, NgramVotes)):
         votes.table.half()  # half the megabytes; after `round_tables` no value changes
     program = torch.onnx.export(
-        served, (example,), input_names=["ids"], output_names=names,
+        served, (example,), input_names=["ids"], output_names=served.outputs,
         dynamic_shapes={"ids": {0: batch, 1: length}}, dynamo=True, verbose=False, optimize=True,
     )  # fmt: skip
     ClearMetadataAndDocStringPass()(program.model)  # each node names the line of code it comes from, with its path
     program.save(str(file), external_data=False)
     model.float()
     if served.explains:
-        _explain_on_request(file)
+        _explain_on_request(file, served.outputs[1:])
 
 # %% ../../nbs/export/01_onnx.ipynb #f52321ea
-def _explain_on_request(file: Path) -> None:
+def _explain_on_request(file: Path, names: Sequence[str]) -> None:
     graph = (whole := onnx.load(file)).graph
     made, needed, open_ends = {name: node for node in graph.node for name in node.output}, set(), ["probabilities"]
     while open_ends:
@@ -89,13 +95,17 @@ def _explain_on_request(file: Path) -> None:
             needed.add(node.name)
             open_ends += node.input
     always, more = ([node for node in graph.node if (node.name in needed) == wanted] for wanted in (True, False))
-    (last,) = (node for node in more if "contributions" in node.output)
-    last.output[:] = ["shares"]
-    output = make_tensor_value_info("shares", TensorProto.FLOAT, ["batch", "length"])
-    explained = make_graph(more, "explained", [], [output])
-    nothing = make_node("Constant", [], ["nothing"], value=make_tensor("none", TensorProto.FLOAT, [0, 0], []))
-    silent = make_graph([nothing], "silent", [], [make_tensor_value_info("nothing", TensorProto.FLOAT, [0, 0])])
-    choice = make_node("If", ["explain"], ["contributions"], then_branch=explained, else_branch=silent)
+    kinds = {output.name: output.type.tensor_type.elem_type for output in graph.output}
+    shapes = {"contributions": ["batch", "length"], "known": ["batch"]}
+    for node in more:
+        node.output[:] = [f"{name} explained" if name in names else name for name in node.output]
+    found = [make_tensor_value_info(f"{name} explained", kinds[name], shapes[name]) for name in names]
+    explained = make_graph(more, "explained", [], found)
+    empty = {name: make_tensor(name, kinds[name], [0] * len(shapes[name]), []) for name in names}
+    nothing = [make_node("Constant", [], [f"no {name}"], value=empty[name]) for name in names]
+    left_out = [make_tensor_value_info(f"no {name}", kinds[name], [0] * len(shapes[name])) for name in names]
+    silent = make_graph(nothing, "silent", [], left_out)
+    choice = make_node("If", ["explain"], names, then_branch=explained, else_branch=silent)
     del graph.node[:]
     graph.node.extend([*always, choice])
     graph.input.append(make_tensor_value_info("explain", TensorProto.BOOL, []))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..labels import Labels
 from .base import ReviewModel
-from ..text import PADDING, Encoder
+from ..text import PADDING, UNKNOWN, Encoder
 
 # %% ../../nbs/models/01_ngrams.ipynb #773a7a7c
 class NgramLookup(NamedTuple):
@@ -190,6 +190,24 @@ def contributions(
     if self.space != PADDING:  # the added space gives its share to the first character
         shares = torch.cat([shares[:, :1] + shares[:, 1:2], shares[:, 2:]], 1)
     return shares
+
+# %% ../../nbs/models/01_ngrams.ipynb #12a067fc
+@patch
+def known(self: NgramVotes, ids: Tensor) -> Tensor:  # (B, L) -> (B)
+    "The share of a text's n-grams of the middle length that own a row; 1 for a text that is shorter than one."
+    number = len(self.lengths) // 2
+    length = self.lengths[number]
+    rows = self.rows(ids)[:, number]
+    if self.space != PADDING:
+        ids = F.pad(ids, (1, 0), value=self.space)
+    window = torch.ones(1, 1, length)
+
+    def all_are(wanted: Tensor) -> Tensor:  # (B, L) -> (B, L): of the characters of the n-gram that begins here
+        return F.conv1d(F.pad(wanted.float(), (0, length - 1))[:, None], window).squeeze(1) >= length
+
+    there = all_are(ids != PADDING).float().sum(1)
+    owned = (all_are((ids != PADDING) & (ids != UNKNOWN)) & (rows != self.UNUSED)).float().sum(1)
+    return torch.where(there > 0, owned / there.clamp(min=1), torch.ones_like(there))
 
 # %% ../../nbs/models/01_ngrams.ipynb #8f803ebb
 class NgramClassifier(ReviewModel):

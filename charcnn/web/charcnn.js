@@ -2,7 +2,7 @@
 //
 //   import { load } from "./charcnn.js";
 //   const scorer = await load("model/");
-//   await scorer.score("Lovely room, rude staff.");  // { label, probabilities, score, rating, contributions }
+//   await scorer.score("Lovely room, rude staff.");  // { label, probabilities, score, rating, contributions, known, foreign }
 //
 // The numbers are those of charcnn.Scorer in Python to 1e-5. Everything that fails rejects its promise with a
 // ModelError that says in one line what is wrong and where. Nothing is loaded but the model folder and the runtime.
@@ -174,22 +174,23 @@ export class Scorer {
   }
 
   // Score one text; a blank one is neutral. Contributions, for models that know them, are pairs of a character and
-  // what it adds to the margin between good and bad, or for the label; `explain: false` leaves them out and is faster.
-  // Score and rating are there where labels are ratings.
+  // what it adds to the margin between good and bad, or for the label; `known` is the share of the text's n-grams that the
+  // model knows, if it says so, and `foreign` whether the text is in a script or a language that it was not trained on;
+  // `explain: false` leaves all three out and is faster. Score and rating are there where labels are ratings.
   async score(text, { explain = true } = {}) {
     if (typeof text !== "string") throw new ModelError(`text is ${text === null ? "null" : typeof text}, not a string`);
     const { ids, characters, places } = this.encoder.encode(text);
-    const wanted = explain && this.explains;
-    const pairs = () => characters.map((character) => [character, 0]);
-    if (!ids.length || isBlank(text)) {
-      return wanted ? { ...this.labels.neutral(), contributions: pairs() } : this.labels.neutral();
-    }
-    const outputs = await this.run(ids, wanted);
-    const found = this.labels.read(Array.from(outputs.probabilities.data));
-    if (!wanted) return found;
-    const contributions = pairs();
-    places.forEach((place, i) => (contributions[place][1] = outputs.contributions.data[i]));
-    return { ...found, contributions };
+    const blank = !ids.length || isBlank(text);
+    const outputs = blank ? {} : await this.run(ids, explain);
+    const found = blank ? this.labels.neutral() : this.labels.read(Array.from(outputs.probabilities.data));
+    if (!explain) return found;
+    const known = outputs.known?.data[0];
+    found.foreign = isForeign(this, characters, blank ? 0 : ids.length, known);
+    if (known !== undefined) found.known = known;
+    if (!this.explains) return found;
+    found.contributions = characters.map((character) => [character, 0]);
+    if (!blank) places.forEach((place, i) => (found.contributions[place][1] = outputs.contributions.data[i]));
+    return found;
   }
 
   // The runtime computes one text at a time.
@@ -197,7 +198,8 @@ export class Scorer {
     const { Tensor } = this.ort;
     const feeds = { ids: new Tensor("int32", ids, [1, ids.length]) };
     if (this.session.inputNames.includes("explain")) feeds.explain = new Tensor("bool", [explain], []);
-    const outputs = explain ? ["probabilities", "contributions"] : ["probabilities"];
+    const { outputNames } = this.session;
+    const outputs = explain ? outputNames : ["probabilities"];
     const run = async () => {
       try {
         return await this.session.run(feeds, outputs);
@@ -207,6 +209,15 @@ export class Scorer {
     };
     return (this.last = (this.last ?? Promise.resolve()).then(run, run));
   }
+}
+
+// Most letters are none that the model knows, or too few n-grams are; four of them are what chance is allowed.
+function isForeign({ encoder, config }, characters, length, known) {
+  const seen = encoder.reverse ? characters.slice(-encoder.length) : characters.slice(0, encoder.length);
+  const letters = seen.filter((character) => /\p{L}/u.test(character));
+  const outside = letters.filter((letter) => encoder.id(letter) === UNKNOWN).length;
+  if (outside >= 2 && 2 * outside > letters.length) return true;
+  return length >= 24 && known + 4 / length < (config.least_known ?? 0);
 }
 
 // ---- loading

@@ -1,17 +1,26 @@
-// The page of `charcnn export-page`. What is typed is scored here; only textContent ever receives it.
+// The page, whoever serves it: `charcnn serve` inside Gradio's, `charcnn export-page` as files. Only textContent ever receives
+// what is typed.
 
 import { fetchBytes, isBlank, load } from "./charcnn.js";
+import { alignedWeights, counter, lengthHint, Newest, pieces, readsOnly, wordWeights } from "./reading.js";
 
-const places = JSON.parse(document.querySelector("#places").textContent); // where the files are, and the API
+const DRAFT = "charcnn draft";
 const find = (css) => document.querySelector(css);
-const [area, layer, slider] = [find("#review textarea"), find("#review .tints"), find("#rating input")];
-const [submit, another, notice] = [find("#submit"), find("#another"), find("#notice p")];
-const page = { scorer: null, failed: false, byHand: false, busy: false, sending: false, brand: null, brands: [] };
-page.shown = { text: "", weights: [] };
+const page = { scorer: null, loading: false, failed: false, byHand: false, sending: false, asking: false, foreign: false };
+Object.assign(page, { brand: null, brands: [], shown: { text: [], weights: [] } });
+let places, area, layer, slider, stars, submit, another, notice; // the parts of the page, once they are there
 
 function say(kind, message) {
   notice.className = kind;
   notice.textContent = message;
+}
+
+// As if it had been typed or moved: whoever drew the element hears of it, too.
+function put(element, value) {
+  if (element.value === `${value}`) return;
+  const kind = element instanceof HTMLTextAreaElement ? HTMLTextAreaElement : HTMLInputElement;
+  Object.getOwnPropertyDescriptor(kind.prototype, "value").set.call(element, value);
+  element.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 // ---- the company
@@ -27,7 +36,7 @@ function showBrand(brand) {
   const logo = make("img", { src: brand.logo, alt: `${brand.name}, website` });
   const link = make("a", { href: brand.website, target: "_blank", rel: "noopener noreferrer" }, logo);
   const question = make("h1", { textContent: `What do you think of ${brand.name}?` });
-  find("#brand").replaceChildren(make("div", { className: "brand" }, link, question));
+  find("#brand .brand").replaceChildren(link, question);
 }
 
 function nextBrand() {
@@ -37,127 +46,165 @@ function nextBrand() {
 
 function startAnew() {
   nextBrand();
-  area.value = "";
   page.byHand = false;
-  showIdle();
-  refresh();
+  put(area, "");
+}
+
+// Whoever has written something is asked before it goes.
+function anotherBrand() {
+  const asks = !isBlank(area.value) && !page.asking;
+  page.asking = asks;
+  if (asks) return say("", "Your text is not submitted. Press once more to leave it.");
+  if (!page.failed) say("", "");
+  startAnew();
+}
+
+// ---- the draft, which survives a reload
+
+function keepDraft() {
+  try {
+    const draft = { brand: page.brand?.name, text: area.value, rating: page.byHand ? slider.value : null };
+    if (isBlank(area.value)) sessionStorage.removeItem(DRAFT);
+    else sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+  } catch {
+    // a browser that keeps nothing
+  }
+}
+
+function takeDraft() {
+  try {
+    return JSON.parse(sessionStorage.getItem(DRAFT));
+  } catch {
+    return null;
+  }
+}
+
+function openDraft(draft) {
+  const brand = page.brands.find(({ name }) => name === draft?.brand);
+  if (brand) showBrand(brand);
+  else nextBrand();
+  if (!draft || !isBlank(area.value)) return keepDraft(); // what was typed meanwhile stays
+  put(area, draft.text);
+  if (draft.rating) rate(draft.rating);
 }
 
 // ---- the score
 
-const tone = (percent) => (percent <= 33 ? "bad" : percent < 67 ? "average" : "good");
-
 function showReading(kind, percent, shown) {
-  find("#reading > div").className = `tone-${kind}`;
+  find("#reading .tone").className = `tone tone-${kind}`;
   find("#reading .percent").textContent = shown;
   find("#reading .fill").style.width = `${percent}%`;
   const bar = find("#reading .bar");
   bar.setAttribute("aria-valuenow", percent);
-  bar.setAttribute("aria-valuetext", kind === "none" ? "no score" : `${percent} percent, ${kind}`);
+  bar.setAttribute("aria-valuetext", kind === "none" ? shown || "no score" : `${percent} percent, ${kind}`);
 }
 
-function showIdle() {
-  page.shown = { text: "", weights: [] };
-  showReading("none", 0, "");
-  slider.value = 3;
+function showNothing(reason = "") {
+  page.shown = { text: [], weights: [] };
+  showReading("none", 0, reason);
+  if (!page.byHand) put(slider, 3);
 }
 
 function showScore(text, score) {
-  const percent = Math.round(100 * score.score);
-  // The contribution, in logits, at which a tint reaches three quarters of its strength, is 0.1.
-  const weights = (score.contributions ?? []).map(([, share]) => Math.round(9 * Math.tanh(share / 0.1)));
-  page.shown = { text: (score.contributions ?? []).map(([character]) => character).join(""), weights };
-  showReading(tone(percent), percent, `${percent} %`);
-  if (!page.byHand) slider.value = score.rating;
-}
-
-// Scores the newest text; what is typed while the model computes is scored next.
-async function read() {
-  if (page.busy || !page.scorer) return;
-  page.busy = true;
-  try {
-    for (let text = null; text !== area.value; ) {
-      text = area.value;
-      const score = await page.scorer.score(text);
-      if (text !== area.value) continue;
-      if (isBlank(text)) showIdle();
-      else showScore(text, score);
-    }
-  } catch (e) {
-    say("error", e.message);
+  page.foreign = score.foreign;
+  if (score.foreign) {
+    showNothing(readsOnly(places.languages));
+  } else {
+    const contributions = score.contributions ?? [];
+    page.shown = { text: contributions.map(([character]) => character), weights: wordWeights(contributions) };
+    const percent = Math.round(100 * score.score);
+    showReading(score.label, percent, `${percent} %`);
+    if (!page.byHand) put(slider, score.rating);
   }
-  page.busy = false;
   refresh();
 }
 
-// ---- what follows the text: tints, stars, Submit
-
-// The weights of what stayed the same at both ends are kept until the new text is scored.
-function alignedWeights(now, then, weights) {
-  let start = 0;
-  while (start < now.length && start < then.length && now[start] === then[start]) start++;
-  let end = 0;
-  const most = Math.min(now.length, then.length) - start;
-  while (end < most && now[now.length - 1 - end] === then[then.length - 1 - end]) end++;
-  const changed = new Array(now.length - start - end).fill(0);
-  return [...weights.slice(0, start), ...changed, ...weights.slice(weights.length - end, weights.length)];
+// The server scores until model and runtime are here.
+async function score(text) {
+  if (page.scorer) return page.scorer.score(text);
+  const answer = await fetch(places.read, { method: "POST", headers: { "Content-Type": "text/plain" }, body: text });
+  const found = await answer.json();
+  if (!answer.ok) throw Object.assign(new Error(found.detail), { wait: Number(answer.headers.get("Retry-After")) });
+  const characters = Array.from(found.characters ?? text);
+  return { ...found, contributions: characters.map((character, i) => [character, (found.shares[i] ?? 0) / 1000]) };
 }
+
+const newest = new Newest(score, showScore, (e) => {
+  if (page.scorer) return say("error", e.message);
+  showNothing(e.wait ? "too fast, one moment" : "no answer");
+  if (e.wait) setTimeout(read, 1000 * e.wait);
+});
+
+const canScore = () => Boolean(page.scorer || places.read);
+
+function read() {
+  if (!isBlank(area.value) && canScore()) newest.read(Array.from(area.value).slice(0, places.limit).join(""));
+  else newest.text = "";
+}
+
+// ---- what follows the text: tints, stars, counter, Submit
 
 function paint() {
   const now = Array.from(area.value);
-  const weights = alignedWeights(now, Array.from(page.shown.text), page.shown.weights);
-  const spans = [];
-  for (let i = 0, next; i < now.length; i = next) {
-    for (next = i + 1; next < now.length && weights[next] === weights[i]; ) next++;
-    const span = make("span", { textContent: now.slice(i, next).join("") });
-    const strength = Math.abs(weights[i]) / 9;
-    if (strength) {
-      const hue = weights[i] > 0 ? "good" : "bad";
-      span.style.backgroundColor = `rgba(var(--tint-${hue}), ${(0.38 * strength).toFixed(3)})`;
-    }
-    spans.push(span);
-  }
+  const weights = alignedWeights(now, page.shown.text, page.shown.weights);
+  const spans = pieces(now, weights, places.reads).map(({ text, weight, unread }) => {
+    const span = make("span", { textContent: text, className: unread ? "unread" : "" });
+    const strength = (0.38 * Math.abs(weight)) / 9;
+    if (weight) span.style.backgroundColor = `rgba(var(--tint-${weight > 0 ? "good" : "bad"}), ${strength.toFixed(3)})`;
+    return span;
+  });
   layer.replaceChildren(...spans, "\n"); // a final line break takes room only if something follows it
   layer.scrollTop = area.scrollTop;
+  find("#count .hint").textContent = lengthHint(now.length, places.reads, places.limit);
+  find("#count .number").textContent = counter(now.length, places.limit);
+  find("#count").classList.toggle("over", now.length > places.limit);
+  return now.length;
 }
 
 function refresh() {
-  paint();
-  const blank = isBlank(area.value);
+  const tooLong = paint() > places.limit, blank = isBlank(area.value);
+  const unrated = blank || (page.foreign && !page.byHand);
   slider.style.setProperty("--filled", `${25 * (slider.value - 1)}%`);
-  const stars = document.querySelectorAll("#stars .glyphs b");
-  stars.forEach((star, i) => star.classList.toggle("on", !blank && i < Number(slider.value)));
-  find("#stars .hint").textContent = blank ? "follows your text" : page.byHand ? "set by you" : "suggested from your text";
-  submit.disabled = blank || page.sending || !(page.scorer || page.byHand);
-  if (!blank && !page.scorer && !page.failed) showReading("none", 0, "loading the model ...");
+  stars.forEach((star) => {
+    star.checked = !unrated && star.value === slider.value;
+    const on = !unrated && Number(star.value) <= Number(slider.value), glyph = star.nextElementSibling;
+    glyph.classList.toggle("on", on);
+    glyph.textContent = on ? "★" : "☆";
+  });
+  const follows = page.foreign && !blank ? "yours to choose" : blank ? "follows your text" : "suggested from your text";
+  find("#stars .hint").textContent = page.byHand ? "set by you" : follows;
+  submit.disabled = unrated || tooLong || page.sending || !(canScore() || page.byHand);
+  submit.setAttribute("aria-busy", page.sending);
+  if (!blank && !canScore() && !page.failed) showReading("none", 0, "loading the model ...");
 }
 
-area.addEventListener("scroll", () => (layer.scrollTop = area.scrollTop));
-area.addEventListener("input", () => {
+function rate(rating) {
+  page.byHand = true;
+  put(slider, rating);
+  keepDraft();
+  refresh();
+}
+
+function typed() {
   if (isBlank(area.value)) {
-    page.byHand = false;
-    showIdle();
+    page.byHand = page.foreign = false;
+    showNothing();
   }
+  page.asking = false;
   if (!page.failed) notice.classList.add("old");
+  keepDraft();
   refresh();
   read();
-});
-slider.addEventListener("input", () => {
-  page.byHand = true;
-  refresh();
-});
-another.addEventListener("click", () => {
-  if (!page.failed) say("", "");
-  startAnew();
-});
+}
 
 // ---- Submit, for pages with an API
 
 async function send() {
-  const [brand, review, rating] = [page.brand.name, area.value, Number(slider.value)];
+  const [brand, review] = [page.brand.name, area.value];
+  const rating = page.byHand ? { rating: Number(slider.value) } : {}; // otherwise what the server suggests for this very text
   let answer, reason;
   try {
-    const body = JSON.stringify({ brand, review, rating });
+    const body = JSON.stringify({ brand, review, ...rating });
     const headers = { "Content-Type": "application/json" };
     answer = await fetch(`${places.api}/api/v1/reviews`, { method: "POST", headers, body });
     if (!answer.ok) reason = (await answer.json().catch(() => null))?.detail ?? `the server answered ${answer.status}`;
@@ -169,28 +216,83 @@ async function send() {
   say("saved", `Thank you. Your review of ${brand} is saved.`);
 }
 
-submit.addEventListener("click", async () => {
+async function submitReview() {
   page.sending = true;
   refresh();
   await send();
   page.sending = false;
   refresh();
-});
+}
 
 // ---- start
 
-submit.hidden = !places.api;
-
-async function start() {
-  page.brands = JSON.parse(new TextDecoder().decode(await fetchBytes(new URL(places.brands, location.href))));
-  another.hidden = !page.brands.length;
-  nextBrand();
-  refresh(); // something may have been typed already
-  page.scorer = await load(places.model, { runtime: places.runtime, keep: places.keep });
+function listen() {
+  area.addEventListener("scroll", () => (layer.scrollTop = area.scrollTop));
+  area.addEventListener("input", typed);
+  area.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    if (!submit.disabled) submitReview();
+  });
+  slider.addEventListener("input", (event) => event.isTrusted && rate(slider.value)); // moved by a person
+  stars.forEach((star) => star.addEventListener("input", () => rate(star.value)));
+  another.addEventListener("click", anotherBrand);
+  submit.addEventListener("click", submitReview);
 }
 
-start().then(read, (e) => {
-  page.failed = true;
-  showReading("none", 0, "");
-  say("error", e.message);
+const brandsOf = async (file) => JSON.parse(new TextDecoder().decode(await fetchBytes(new URL(file, location.href))));
+
+async function loadModel() {
+  const scorer = await load(places.model, { runtime: places.runtime, keep: places.keep });
+  await scorer.score("The first text takes longest."); // nobody waits for it
+  page.scorer = scorer;
+  read();
+  refresh();
+}
+
+// Where the server scores meanwhile, the model comes when there is nothing else to do; whoever saves data is spared it.
+function loadLater() {
+  const idle = window.requestIdleCallback ?? ((run) => setTimeout(run, 200));
+  if (!navigator.connection?.saveData) idle(() => loadModel().catch(() => {})); // then the server goes on
+}
+
+const arrived = (css) => new Promise((done) => {
+  const look = () => (find(css) ? done(find(css)) : requestAnimationFrame(look));
+  look();
 });
+
+// `given` says where the files are (`model`, `runtime`, `brands`), who takes reviews (`api`, null for nobody) and scores until the
+// model is here (`read`, empty for nobody), how many characters the model reads (`reads`) and a review may have (`limit`), and which
+// `languages` the model knows. Without `model` the server scores all along.
+export async function start(given) {
+  places = given;
+  [area, slider, submit, another, notice] = await Promise.all(
+    ["#review textarea", "#rating input[type=range]", "#submit", "#another", "#notice p"].map(arrived),
+  );
+  await Promise.all(["#stars input", "#count .number", "#brand .brand", "#reading .tone"].map(arrived));
+  stars = [...document.querySelectorAll("#stars input")];
+  layer = find("#review .tints") ?? make("div", { className: "tints" });
+  layer.setAttribute("aria-hidden", "true");
+  area.before(layer);
+  area.dir = layer.dir = "auto";
+  const draft = takeDraft();
+  listen();
+  submit.hidden = places.api === null;
+  if (!isBlank(area.value)) typed(); // typed before the script was there
+  else refresh();
+  try {
+    page.brands = places.brands ? await brandsOf(places.brands) : [];
+    another.hidden = !page.brands.length;
+    openDraft(draft);
+    if (places.model && places.read) loadLater();
+    else if (places.model) await loadModel();
+  } catch (e) {
+    page.failed = true;
+    showReading("none", 0, "");
+    say("error", e.message);
+    refresh();
+  }
+}
+
+const own = find("#places"); // a page of files has it
+if (own) start(JSON.parse(own.textContent));
