@@ -76,7 +76,7 @@ def policy(
     )
 
 # %% ../nbs/07_export_page.ipynb #e2cee0a5
-COUNT = '<span class="hint" role="status"></span><span class="number"></span>'
+COUNT = '<div class="row"><span class="hint" role="status"></span><span class="number"></span></div>'
 
 READING = """<div class="tone tone-none"><div class="head"><span>How it reads</span><span class="percent"></span></div>
 <div class="bar" role="meter" aria-label="Sentiment, from bad to good" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0">

@@ -72,12 +72,12 @@ def create_page(
             gr.HTML('<div class="brand"><h1>What do you think?</h1></div>', js_on_load=None, elem_id="brand")
             gr.Textbox(
                 label="Your review", show_label=False, container=False, lines=7, max_lines=14,
-                placeholder="Tell it in your own words ...", elem_id="review",
+                placeholder="Tell it in your own words ...", interactive=True, elem_id="review",
             )  # fmt: skip
             gr.HTML(COUNT, js_on_load=None, elem_id="count")
             gr.HTML(READING, js_on_load=None, elem_id="reading")
             gr.HTML(STARS, js_on_load=None, elem_id="stars")
-            gr.Slider(1, 5, 3, step=1, label="Your rating, 1 to 5", buttons=[], elem_id="rating")
+            gr.Slider(1, 5, 3, step=1, label="Your rating, 1 to 5", buttons=[], interactive=True, elem_id="rating")
             with gr.Row(elem_id="buttons"):
                 gr.Button("Review another brand", elem_id="another", scale=0)
                 gr.Button("Submit", variant="primary", interactive=False, elem_id="submit", scale=0)

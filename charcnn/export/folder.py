@@ -143,4 +143,6 @@ def _check_graph(model: ReviewModel, folder: Path, split: Dataset) -> dict[str, 
 def _least_known(folder: Path, texts: Sequence[str]) -> float | None:
     scorer = Scorer(folder)
     known = [scorer.read(text).known for text in texts if len(text) >= 100]
-    return round(float(np.quantile(known, 0.001)), 3) if len(known) >= 100 and None not in known else None
+    if len(known) < 100 or None in known:
+        return None
+    return round(0.8 * float(np.quantile(known, 0.001)), 2)
