@@ -1,6 +1,7 @@
 """What tests of several rooms share: a served page, and a browser to look at it."""
 
 import functools
+import json
 import os
 import re
 import shutil
@@ -43,6 +44,24 @@ class Visit:
 
     def script(self, code: str):
         return self.browser.execute_script(f"return {code}")
+
+
+def requests_of(browser) -> list[str]:
+    "Addresses that the browser asked for since the last call, with their methods."
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [event["params"]["request"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    return [f"{one['method']} {one['url']}" for one in sent if not one["url"].startswith("data:")]
+
+
+def npm_pack(package: str, folder: Path) -> Path:
+    "The tarball of a package of npm; without npm or its registry the test is skipped."
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    done = subprocess.run([npm, "pack", "--silent", package], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"the npm registry cannot be reached: {done.stderr.strip()[-200:]}")
+    return folder / done.stdout.split()[-1]
 
 
 @dataclass
@@ -148,4 +167,5 @@ def browser(chromium):
     chromium.get("about:blank")
     for log in ("performance", "browser"):
         chromium.get_log(log)
-    return chromium
+    yield chromium
+    chromium.execute_script("try { sessionStorage.clear() } catch {}")  # drafts

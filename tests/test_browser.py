@@ -4,8 +4,6 @@ import gzip
 import hashlib
 import json
 import random
-import shutil
-import subprocess
 import tarfile
 import unicodedata
 from dataclasses import asdict
@@ -15,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import serving_folder
+from conftest import npm_pack, serving_folder
 from onnx import TensorProto
 from onnx.helper import make_tensor
 from torch import nn
@@ -205,6 +203,33 @@ def test_other_encoders_score_as_in_python(ask, site, tmp_path):
         np.testing.assert_allclose([s for _, s in score["contributions"]], [s for _, s in explained], rtol=0, atol=1e-5)
 
 
+TYPED = (
+    "Best coffee ever, the staff are wonderful and friendly.", "The parcel came late and nobody answered. Never again!",
+    "Not bad, but I have had better for half the price.", "It works. Setting it up took a while...",
+    "Schade, das Essen war kalt und der Kellner unfreundlich.", "Очень плохо, больше никогда.", "😡😡 worst app evr, dont buy",
+)  # fmt: skip
+
+
+def test_bar_colour_label_and_stars_are_one_verdict_and_that_of_python(ask):
+    "On every beginning of texts while they are typed."
+    beginnings = [text[:length] for text in TYPED for length in range(1, len(text) + 1)]
+    found = ask(
+        """const scorer = await charcnn.load("model"), scores = [];
+        for (const text of given[0]) scores.push(await scorer.score(text));
+        return scores.map(({label, score, rating, known, foreign}) => [label, Math.round(100 * score), rating, known, foreign]);""",
+        beginnings,
+    )
+    scorer = Scorer()
+    for text, (label, percent, rating, known, foreign) in zip(beginnings, found, strict=True):
+        reading = scorer.read(text)
+        score = reading.score
+        assert (label, percent, rating) == (score.label, round(100 * score.score), score.rating), text
+        assert abs(known - reading.known) < 1e-6 and foreign == reading.foreign, text
+        assert label == ("bad" if percent <= 33 else "average" if percent < 67 else "good"), text
+        assert label == ("bad", "bad", "average", "good", "good")[rating - 1], text
+    assert [scorer.read(text).foreign for text in TYPED] == [False, False, False, False, True, True, False]
+
+
 def test_contributions_are_left_out_on_request_and_for_older_folders_too(ask, site, tmp_path):
     "In folders of 0.14.0 `explain` is an input with a default, which this runtime cannot set, and labels have no kind."
     graph = onnx.load(BUNDLED_MODEL / "model.onnx")
@@ -385,14 +410,7 @@ def test_the_runtime_is_the_published_one(tmp_path):
         content = (RUNTIME / name).read_bytes()
         content = gzip.decompress(content) if name.endswith(".gz") else content
         assert hashlib.sha256(content).hexdigest() == file["sha256"], name
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    package = f"{manifest['package']}@{manifest['version']}"
-    done = subprocess.run([npm, "pack", "--silent", package], cwd=tmp_path, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"the npm registry cannot be reached: {done.stderr.strip()[-200:]}")
-    tarball = tmp_path / done.stdout.split()[-1]
+    tarball = npm_pack(f"{manifest['package']}@{manifest['version']}", tmp_path)
     assert hashlib.sha256(tarball.read_bytes()).hexdigest() == manifest["tarball_sha256"]
     with tarfile.open(tarball) as published:
         for name, file in manifest["files"].items():

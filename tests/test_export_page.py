@@ -1,12 +1,11 @@
 """The exported page: it scores where it is read, asks nobody, and sends only what is submitted."""
 
-import json
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import Visit, serving_folder
+from conftest import Visit, requests_of, serving_folder
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.common.keys import Keys
 
@@ -17,6 +16,7 @@ from charcnn.scorer import Scorer
 ROOT = Path(__file__).parent.parent
 PRAISE = "Best coffee ever, the staff are wonderful and friendly. Highly recommended!"
 COMPLAINT = "The parcel came late and nobody answered. I am disappointed."
+ATTACK = 'We loved it here. <img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{value}} <b>Never</b> again, thank you!'
 SCORER = Scorer()
 
 
@@ -68,18 +68,11 @@ class Page(Visit):
         self.until(lambda: self.shown == expected)
 
 
-def requests(browser) -> list[str]:
-    "Addresses that the browser asked for since the last call."
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    return [url for url in sent if not url.startswith("data:")]
-
-
 def test_a_review_is_scored_as_it_is_typed_and_nothing_leaves_the_page(browser, site):
     _, url, asked = site
     page = Page(browser, url)
     page.read("ok")  # all is loaded
-    loaded = {urlsplit(address).hostname for address in requests(browser)}
+    loaded = {urlsplit(request.split(" ")[1]).hostname for request in requests_of(browser)}
     assert loaded == {"127.0.0.1"}
     page.text.send_keys(Keys.BACKSPACE * 2)
     before = len(asked)
@@ -88,9 +81,10 @@ def test_a_review_is_scored_as_it_is_typed_and_nothing_leaves_the_page(browser, 
     assert page.script("document.querySelector('#review .tints').textContent").rstrip("\n") == PRAISE
     assert page.script("document.querySelectorAll('#review .tints span[style]').length") > 3
     page.find("#another").click()
+    page.find("#another").click()  # asked whether the text may go
     page.until(lambda: page.text.get_attribute("value") == "" and page.shown == "" and page.stars == 0)
     page.read(COMPLAINT)
-    assert requests(browser) == [] and len(asked) == before
+    assert requests_of(browser) == [] and len(asked) == before
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
@@ -121,9 +115,8 @@ def test_another_model_under_the_same_address_is_loaded(browser, tmp_path):
 
 def test_markup_typed_as_a_review_stays_text(browser, site):
     page = Page(browser, site[1])
-    attack = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{value}} <b>bold</b>'
-    page.read(attack)
-    assert page.script("document.querySelector('#review .tints').textContent").rstrip("\n") == attack
+    page.read(ATTACK)
+    assert page.script("document.querySelector('#review .tints').textContent").rstrip("\n") == ATTACK
     assert page.script("document.querySelectorAll('#review .tints :not(span)').length") == 0
     assert page.script("window.hacked") is None
 

@@ -107,6 +107,7 @@ function showNothing(reason = "") {
 
 function showScore(text, score) {
   page.foreign = score.foreign;
+  find("#reading .tone").dataset.by = page.scorer ? "browser" : "server";
   if (score.foreign) {
     showNothing(readsOnly(places.languages));
   } else {
