@@ -19,11 +19,12 @@ test: .venv/all browser ## install everything, then check notebooks, code and te
 lab: .venv/all ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir . --LabApp.default_url=/lab/tree/nbs
 
-bench: .venv/all ## time scoring, training, crawling and keeping against named baselines, as ratios
+bench: .venv/all ## time scoring, training, crawling and keeping against named baselines, and typing
 	$(BIN)/python -m charcnn.train.benchmark
 	$(BIN)/python -m charcnn.research.speed
 	$(BIN)/python -m charcnn.collect.benchmark
 	$(BIN)/python -m charcnn.app.benchmark
+	$(BIN)/python -m charcnn.app.typists
 
 model: .venv/all ## train the next bundled model from the reviews in REVIEWS=folder (hours)
 	$(BIN)/charcnn pipeline configs/runs/bundled.yaml --set shared.reviews=$(REVIEWS)

@@ -26,7 +26,7 @@ class PathsSettings:
 
     data: Path = Path("data")  # collected reviews and prepared datasets
     runs: Path = Path("runs")  # checkpoints of training runs
-    brands: Path = Path("data/brands.csv")  # companies the page asks about: name, website, logo
+    brands: Path = Path("data/brands.csv")  # companies the page asks about: name, website, logo; or a crawl's
 
 
 @dataclass(frozen=True)

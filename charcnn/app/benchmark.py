@@ -77,7 +77,7 @@ def main(
     seconds: float = 4.0,  # of each measurement
     rounds: int = 5,
 ) -> None:
-    "Print the table of `make bench`."
+    "Print the table of the store."
     table = Table("store, 4 writers at once", "unit", "charcnn", "goal", "DuckDB alone", "ratio")
     with tempfile.TemporaryDirectory() as folder, ReviewStore(Path(folder) / "reviews.duckdb") as store:
         alone = DuckDBAlone(Path(folder) / "alone.duckdb")

@@ -107,7 +107,7 @@ function showNothing(reason = "") {
 
 function showScore(text, score) {
   page.foreign = score.foreign;
-  find("#reading .tone").dataset.by = page.scorer ? "browser" : "server";
+  Object.assign(find("#reading .tone").dataset, { by: page.scorer ? "browser" : "server", read: text.length });
   if (score.foreign) {
     showNothing(readsOnly(places.languages));
   } else {
