@@ -60,7 +60,7 @@ def start_script(
     "Start the page's script."
     return f"import({json.dumps(script)}).then(({{ start }}) => start({json.dumps(told)}))"
 
-
+# %% ../../nbs/app/13_demo.ipynb #445d0d57
 def create_page(
     settings: Settings,  # who scores, and what is kept of an address
     script: str,  # address of the page's script
@@ -85,7 +85,7 @@ def create_page(
         gr.HTML(about(settings), js_on_load=None, elem_id="about")
     return page
 
-
+# %% ../../nbs/app/13_demo.ipynb #c74cdf50
 def theme() -> gr.Theme:
     "The theme, with fonts that Gradio brings along."
     font = (LocalFont("IBM Plex Sans"), "system-ui", "sans-serif")

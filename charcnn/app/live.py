@@ -41,7 +41,7 @@ def reading_answer(
     found = {"label": score.label, "score": score.score, "rating": score.rating, "foreign": reading.foreign}
     return found | {"shares": shares} | ({} if reading.characters == text else {"characters": reading.characters})
 
-
+# %% ../../nbs/app/20_live.ipynb #131b6940
 class ReadRoute:
     "An ASGI application that scores the text it is sent."
 

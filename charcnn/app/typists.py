@@ -87,7 +87,7 @@ class Seen:
     refused: int = 0  # answers other than 200
     stale: int = 0  # people whose last answer is not that of their whole text
 
-
+# %% ../../nbs/app/21_typists.ipynb #ebed28f8
 async def type_text(
     visit: Visit,  # open
     text: str,
@@ -112,7 +112,7 @@ async def type_text(
     visit.close()
     return seen
 
-
+# %% ../../nbs/app/21_typists.ipynb #ff03baa5
 async def crowd(
     url: str,
     people: int,
@@ -183,7 +183,7 @@ new MutationObserver(() => {
 area.focus();
 """
 
-
+# %% ../../nbs/app/21_typists.ipynb #c9bc7bd9
 def in_browser(
     url: str,
     text: str,
@@ -245,6 +245,17 @@ async def _minute(url: str, people: int, seconds: float) -> tuple[Seen, list[flo
     return await asyncio.gather(crowd(url, people, seconds), submissions(url, seconds))
 
 
+def _memory(process: int) -> int:  # bytes
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _stored(folder: Path) -> int:
+    from charcnn.app.upkeep import check_store
+
+    return check_store(folder / "reviews.duckdb").entries.get("review", 0)
+
+# %% ../../nbs/app/21_typists.ipynb #dc504190
 def main(
     seconds: float = 15.0,  # of each measurement
     minute: float = 60.0,  # of the one with submissions
@@ -276,17 +287,6 @@ def main(
             add("the browser scores, key to bar", waits, "< 60")
     Console(width=110).print(table)
     print(f"memory of the server grew by {grown / 2**20:.1f} MiB in that minute; load {os.getloadavg()[0]:.1f}")
-
-
-def _memory(process: int) -> int:  # bytes
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _stored(folder: Path) -> int:
-    from charcnn.app.upkeep import check_store
-
-    return check_store(folder / "reviews.duckdb").entries.get("review", 0)
 
 # %% ../../nbs/app/21_typists.ipynb #853b8134
 if __name__ == "__main__" and "__file__" in globals():
