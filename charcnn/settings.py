@@ -34,6 +34,7 @@ class StoreSettings:
     "The DuckDB file that holds the reviews people write."
 
     path: Path = Path("data/reviews.duckdb")  # the database file
+    url: str = field(default="", repr=False)  # postgresql://...: a database that several pages share; empty: the file
     ip: Literal["hash", "full", "none"] = "hash"  # what is kept of a visitor's IP address
     ip_key: str = ""  # key of that hash; empty: made once and kept beside the store
     memory: str = "1GB"  # memory DuckDB may use
@@ -60,6 +61,9 @@ class PageSettings:
     timeout: int = 20  # seconds in which the headers of a request, and then its body, must have arrived
     scoring: Literal["auto", "browser", "server"] = "auto"  # where texts are scored while somebody types
     origins: str = ""  # addresses of pages elsewhere that may use the API, separated by blanks; *: all
+    frames: str = "https://huggingface.co https://*.hf.space"  # pages that may show this one in a frame; *: all
+    explore: Literal["numbers", "texts", "off"] = "numbers"  # what anyone sees of the reviews at /explore
+    root_path: str = ""  # path under which a reverse proxy has the page, e.g. /reviews
 
 # %% ../nbs/00_settings.ipynb #9493ae39
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class LimitsSettings:
     reviews_per_minute_address: int = 60  # that an address submits
     scores_per_minute: int = 1200  # scores that a visitor asks for
     scores_per_minute_address: int = 40_000  # that an address asks for
+    batch_rows: int = 50_000  # of a file that is uploaded to be scored
+    batch_megabytes: int = 20  # of such a file; 0: no files
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def pins(file: str) -> dict[str, str]:
 def test_the_builder_installs_what_the_page_needs_at_the_versions_that_are_tested():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = project["dependencies"] + project["optional-dependencies"]["app"]
-    wanted = {re.sub(r"[-_.]+", "-", re.match(r"[\w.\[\]-]+", each)[0].lower()) for each in asked}
+    wanted = {re.sub(r"[-_.]+", "-", re.match(r"[\w.\[\],-]+", each)[0].lower()) for each in asked}
     found, tested = pins("requirements.txt"), pins("constraints.txt")
     assert found.keys() == wanted
     assert {name: tested[name.partition("[")[0]] for name in found} == found

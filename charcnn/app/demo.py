@@ -34,7 +34,8 @@ def about(
     settings: Settings,  # who scores, and what is kept of an address
 ) -> str:  # markup
     "Say what becomes of what is typed."
-    admin = " <a href=/admin>All reviews</a>" if settings.admin.password else ""
+    root = settings.page.root_path.rstrip("/")
+    admin = f" <a href={root}/admin>All reviews</a>" if settings.admin.password else ""
     return (
         f"<p>Read character by character by a small neural network as you type, {SCORED[settings.page.scoring]}. "
         f"A submitted review is stored with {KEPT_WITH[settings.store.ip]}.{admin}</p>"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from .database import COLUMNS, Filter
+from .queries import COLUMNS, Filter
 from .reviews import StoreError
 
 # %% ../../nbs/app/04_exports.ipynb #0ee74b9a

@@ -41,6 +41,7 @@ class Review:
     model: str = ""  # name and version of the model
     user_agent: str = ""  # the visitor's browser, as it names itself
     ip: str = ""  # the visitor's address; what is kept of it depends on the store
+    key: str = ""  # of a request that may be sent twice, `key:body`, hashed; empty: none
 
 # %% ../../nbs/app/00_reviews.ipynb #68e8e4bc
 def storable(
@@ -71,7 +72,9 @@ def check_review(
         raise ReviewError(f"score: {review.score!r} is not between 0 and 1")
     agent, model = storable(review.user_agent)[:500], storable(review.model)[:200]
     label = None if review.label is None else storable(review.label)[:200]
-    return Review(brand, text, review.rating, review.suggested_rating, review.score, label, model, agent, review.ip)
+    return Review(
+        brand, text, review.rating, review.suggested_rating, review.score, label, model, agent, review.ip, review.key
+    )
 
 # %% ../../nbs/app/00_reviews.ipynb #80ebbe08
 def keep_address(

@@ -100,7 +100,7 @@ def read(self: ReviewService, text: str, visitor: Visitor) -> Reading:
 
 
 @patch
-def submit(self: ReviewService, brand: str, text: str, rating: int | None, visitor: Visitor) -> Saved:
+def submit(self: ReviewService, brand: str, text: str, rating: int | None, visitor: Visitor, key: str = "") -> Saved:
     """Score and save a review; without a rating the suggested one stands.
 
     Raises `ReviewError`, also without a rating for a text that the model cannot read, or `TooManyRequests`.
@@ -117,7 +117,7 @@ def submit(self: ReviewService, brand: str, text: str, rating: int | None, visit
     number = self.store.add(
         Review(
             company.name, text, rating, score.rating, score.score, score.label, self.scorer.name,
-            visitor.user_agent, visitor.address,
+            visitor.user_agent, visitor.address, key,
         )
     )  # fmt: skip
     return Saved(number, rating, score)

@@ -63,7 +63,7 @@ def write_space(
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
 # %% ../../nbs/app/18_space.ipynb #bd31ef96
-_SECRET = {"admin": {"password"}, "store": {"ip_key"}, "hub": {"token"}}
+_SECRET = {"admin": {"password"}, "store": {"ip_key", "url"}, "hub": {"token"}}
 _THERE = {
     "store": {"path", "disk"},
     "page": {"host", "port", "proxies"},

@@ -11,8 +11,9 @@ import logging
 import shutil
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +21,11 @@ from typing import Literal
 
 from fastcore.basics import patch
 
-from .database import COLUMNS, Database, Filter, Page, read_page
+from .database import Database
 from .exports import Progress, export_reviews
 from .journal import Journal
 from .mirror import Mirror, archive_segments
+from .queries import COLUMNS, Fetch, Filter, Page, read_page
 from .reviews import Review, ReviewError, StoreError, check_review, keep_address, load_ip_key
 from ..settings import Settings
 
@@ -72,7 +74,8 @@ class ReviewStore:
     ):
         self.path, self.ip, self.max_length, self.disk = Path(path), ip, max_length, disk
         self.retention_days, self.idle, self.mirror, self.archive = retention_days, idle, mirror, archive
-        self._applying, self._editing, self._compacting = threading.Lock(), threading.Lock(), threading.Lock()
+        self._applying, self._editing, self._compacting, self._keyed = (threading.Lock() for _ in range(4))
+        self._keys: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of the last requests: body and id
         self._news, self._closing, self._behind = threading.Event(), threading.Event(), ""
         self.database = Database(path, memory)
         try:
@@ -110,6 +113,8 @@ def _start(self: ReviewStore) -> None:
         self._adopt()
     if self.mirror and (read := self.mirror.attach(self.journal)):
         _log.warning(f"{self.journal.folder}: {read:,} entries have been read back from {self.mirror.repository}")
+    for entry in self.journal.entries(max(0, self.journal.last - MOST_KEYS)):
+        self._remember(entry.get("key", ""), entry["n"])
     made_again = not self.database.number and self.journal.last
     if missing := self.catch_up():
         what = (
@@ -156,36 +161,84 @@ def add(
     "Store a review and return its id once it is on disk. Raises `ReviewError` for bad input, else `StoreError`."
     entry = asdict(check_review(review, self.max_length))
     entry["ip"] = keep_address(entry["ip"], self.ip, self._key)
+    if not entry["key"]:
+        del entry["key"]
     try:
-        number = self._keep("review", **entry)
+        with self._keyed if review.key else nullcontext():
+            number = self._known(review.key) or self._append("review", **entry)
+            self._remember(review.key, number)
+            self._acknowledge(number)
     except StoreError as e:
         _log.error(e)
         raise
     self._news.set()
     return number
 
-
+# %% ../../nbs/app/05_store.ipynb #89b52d60
 @patch
-def _keep(self: ReviewStore, kind: str, **fields) -> int:
+def _append(self: ReviewStore, kind: str, **fields) -> int:
     if self.mirror and self.mirror.lost:
         raise StoreError(self.mirror.lost)
-    number = self.journal.append(kind, **fields)
+    return self.journal.append(kind, **fields)
+
+
+@patch
+def _acknowledge(self: ReviewStore, number: int) -> None:
     if self.mirror:
         self.mirror.acknowledge(number)
+
+# %% ../../nbs/app/05_store.ipynb #d3fd32e2
+MOST_KEYS = 10_000  # requests that are remembered
+
+
+@patch
+def _known(self: ReviewStore, key: str) -> int:
+    name, _, body = key.partition(":")
+    kept, number = self._keys.get(name, (body, 0))
+    if kept != body:
+        raise ReviewError("Idempotency-Key: it was sent with another review before; use a new one")
     return number
 
 
 @patch
+def _remember(self: ReviewStore, key: str, number: int) -> None:
+    if key:
+        name, _, body = key.partition(":")
+        self._keys[name] = (body, number)
+        if len(self._keys) > MOST_KEYS:
+            self._keys.popitem(last=False)
+
+# %% ../../nbs/app/05_store.ipynb #948d71ca
+@patch
 def page(
     self: ReviewStore,
-    number: int = 1,  # which page, from 1
     size: int = 20,  # rows a page, 1-1000
     which: Filter = Filter(),  # the reviews to choose from
+    order: str = "newest",  # a key of `charcnn.app.queries.ORDERS`
+    cursor: str = "",  # `next` or `previous` of another page; empty: the first page
 ) -> Page:
-    "Read one page of the reviews, newest first. Raises `ReviewError` for a page that cannot be, or `StoreError`."
+    "Read one page of the reviews. Raises `ReviewError` for a page that cannot be, or `StoreError`."
+    with self.fetching() as fetch:
+        return read_page(fetch, size, which, order, cursor)
+
+
+@patch
+@contextmanager
+def fetching(self: ReviewStore) -> Iterator[Fetch]:
+    "Run SQL on the table as it is now. Raises `StoreError`."
     self.catch_up()
     with self.database.reading() as cursor:
-        return read_page(cursor, number, size, which)
+        yield lambda sql, values=(): cursor.sql(sql, params=list(values)).to_arrow_table().to_pylist()
+
+
+@patch
+def get(
+    self: ReviewStore,
+    id: int,  # of a review
+) -> dict | None:  # its row; None: there is no such review
+    "Read one review. Raises `StoreError`."
+    with self.fetching() as fetch:
+        return next(iter(fetch(f"SELECT {', '.join(COLUMNS)} FROM reviews WHERE id = ?", [id])), None)
 
 
 @patch
@@ -223,29 +276,31 @@ def delete(
         with self.database.reading() as cursor:
             found = [n for (n,) in cursor.execute(f"SELECT id FROM reviews WHERE {condition}", [value]).fetchall()]
         for start in range(0, len(found), 10_000):
-            self._keep("delete", ids=found[start : start + 10_000], why=why)
+            self._acknowledge(self._append("delete", ids=found[start : start + 10_000], why=why))
         self.catch_up()
     self._news.set()
     return len(found)
 
 # %% ../../nbs/app/05_store.ipynb #25bdff1e
 @patch
-def rate(
+def edit(
     self: ReviewStore,
     id: int,  # of a review
-    rating: int,  # 1-5
+    rating: int | None = None,  # the right one, 1-5; None: as it is
+    brand: str = "",  # the company the review is about; empty: as it is
     why: str = "admin",  # kept in the trace
-) -> None:
-    "Correct the rating of a review. Raises `ReviewError` if there is no such review or rating, else `StoreError`."
-    Filter(rating=rating or -1)
+) -> dict:  # the row as it is now
+    "Correct a review; what a person wrote is not altered. Raises `ReviewError` for what cannot be, else `StoreError`."
+    changes = {key: value for key, value in {"rating": rating, "brand": brand}.items() if value or value == 0}
+    Filter(rating=rating)
+    if not changes:
+        raise ReviewError("nothing to change: give a rating or a brand")
     with self._editing:
-        self.catch_up()
-        with self.database.reading() as cursor:
-            if not cursor.execute("SELECT id FROM reviews WHERE id = ?", [id]).fetchall():
-                raise ReviewError(f"id: there is no review {id}")
-        self._keep("rate", id=id, rating=rating, why=why)
-        self.catch_up()
-    self._news.set()
+        if not self.get(id):
+            raise ReviewError(f"id: there is no review {id}")
+        self._acknowledge(self._append("edit", id=id, **changes, why=why))
+        self._news.set()
+        return self.get(id)
 
 # %% ../../nbs/app/05_store.ipynb #42f0b3d3
 @patch

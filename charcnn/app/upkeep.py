@@ -225,7 +225,7 @@ def _filled(first: int, last: int, database: Database | None, done: list[str]) -
 def _keep_changes(journal: Journal, database: Database, done: list[str]) -> None:
     with _view(journal.folder, database.number) as view:
         ours, theirs = _ratings(view), _ratings(database)
-    later = [entry for entry in journal.entries(database.number) if entry["kind"] in ("rate", "delete")]
+    later = [entry for entry in journal.entries(database.number) if entry["kind"] in ("rate", "edit", "delete")]
     changed = {id for entry in later for id in entry.get("ids", [entry.get("id")])}
     gone = sorted(ours.keys() - theirs.keys() - changed)
     rated = {id: rating for id, rating in theirs.items() if ours.get(id, rating) != rating and id not in changed}
