@@ -95,7 +95,7 @@ def test_nobody_calls_gradio(serve):
     "Its routes remember what they are sent."
     client = visit(serve())
     body = {"fn_index": 0, "data": ["Fine."], "session_hash": "x", "event_data": None, "trigger_id": 3}
-    doors = ("run/predict", "queue/join", "call/predict", "component_server", "upload", "startup-events")
+    doors = ("run/predict", "queue/status", "call/predict", "component_server", "upload", "startup-events")
     assert {client.post(f"/gradio_api/{door}", json=body).status_code for door in doors} == {404}
 
 

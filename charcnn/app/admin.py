@@ -69,7 +69,7 @@ def form_token(
     "What a form must carry: known to whoever knows the password, and to nobody else."
     return hmac.new(password.encode(), b"a form of the admin's page", "sha256").hexdigest()
 
-
+# %% ../../nbs/app/14_admin.ipynb #87616ad0
 def admin_page(
     service: ReviewService,  # whose reviews
     door: AdminDoor,  # who may read them

@@ -141,7 +141,7 @@ class ReviewsAnswer(BaseModel):
     next: str | None = Field(description="cursor of the following page; null: this is the last")
     previous: str | None = Field(description="cursor of the page before; null: this is the first")
 
-
+# %% ../../nbs/app/12_api.ipynb #660218a9
 class BrandAnswer(BaseModel):
     "A company the page asks about."
 
@@ -208,7 +208,7 @@ def _key(name: str | None, body: ReviewRequest) -> str:
     parts = (name.encode("utf-8", "replace"), body.model_dump_json().encode("utf-8", "replace"))
     return ":".join(hashlib.sha256(part).hexdigest()[:32] for part in parts)
 
-
+# %% ../../nbs/app/12_api.ipynb #8ab0b0d8
 def public_routes(
     service: ReviewService,  # saves
     proxies: int,  # reverse proxies in front
@@ -261,7 +261,7 @@ Id = Annotated[int, Field(ge=1, lt=2**63)]
 FOR_ADMIN = {"openapi_extra": {"security": [{"admin": []}]}, "tags": ["admin"]}
 _REFUSED = (401, 403, 422, 429, 503)
 
-
+# %% ../../nbs/app/12_api.ipynb #675c8dce
 def admin_routes(
     service: ReviewService,  # whose reviews
     door: AdminDoor,  # who may read them
@@ -365,7 +365,7 @@ def describe(
 
     app.openapi = openapi
 
-
+# %% ../../nbs/app/12_api.ipynb #eb8a5d00
 def create_api(
     service: ReviewService,  # scores and saves
     settings: Settings,  # proxies and limits

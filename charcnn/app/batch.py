@@ -34,7 +34,7 @@ from ..settings import Settings
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _SHOWN, _AT_ONCE = 10, 256  # rows
 
-
+# %% ../../nbs/app/28_batch.ipynb #0e1f85a8
 @dataclass
 class Job:
     "A file that somebody uploaded."
@@ -180,7 +180,7 @@ class Jobs:
 # %% ../../nbs/app/28_batch.ipynb #9369a891
 BATCH = "/batch"
 
-
+# %% ../../nbs/app/28_batch.ipynb #6bbe77bf
 def batch_routes(
     service: ReviewService,  # scores
     settings: Settings,  # limits and proxies

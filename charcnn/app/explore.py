@@ -82,7 +82,7 @@ PERIODS = {"all time": 0, "30 days": 30, "7 days": 7}
 EXPLORE = "/explore"
 _KEPT = 10  # seconds
 
-
+# %% ../../nbs/app/27_explore.ipynb #e35dc92f
 class Explorer:
     "Answers the charts' one question. Safe to share between threads."
 
@@ -183,7 +183,7 @@ def call_fault(
     fits = isinstance(data, list) and len(data) == 2 and all(isinstance(each, str | None) for each in data)
     return "" if fits and isinstance(session, str) and len(session) <= 40 else "data: not what the function takes"
 
-
+# %% ../../nbs/app/27_explore.ipynb #87944070
 class CheckedCalls:
     "ASGI middleware: refuses calls that the page does not make."
 

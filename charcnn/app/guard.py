@@ -97,7 +97,7 @@ class Guard:
             return await send({"type": "websocket.close"})
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        scope["set_cookies"] = self._greeting(scope)
+        scope["set_cookies"] = _greeting(scope, self.proxies)
         send = _answering(scope, send, self.headers)
         refusal, body = self.refusal(scope), b""
         if not refusal:
@@ -114,11 +114,12 @@ class Guard:
             return await problem(*refusal, closing)(scope, receive, send)
         return await self.app(scope, _handed_on(body, receive), send)
 
-    def _greeting(self, scope) -> list[str]:
-        request = Request(scope)
-        if scope["path"] != "/" or signed_name(request.cookies.get(COOKIE, "")):
-            return []
-        return [set_cookie(COOKIE, sign(secrets.token_urlsafe(12)), came_by_https(request, self.proxies))]
+# %% ../../nbs/app/11_guard.ipynb #d9246606
+def _greeting(scope, proxies: int) -> list[str]:
+    request = Request(scope)
+    if scope["path"] != "/" or signed_name(request.cookies.get(COOKIE, "")):
+        return []
+    return [set_cookie(COOKIE, sign(secrets.token_urlsafe(12)), came_by_https(request, proxies))]
 
 # %% ../../nbs/app/11_guard.ipynb #7026fd3b
 async def _whole_body(receive) -> bytes | None:

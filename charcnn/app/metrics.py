@@ -39,7 +39,7 @@ class Metrics:
 _PATHS = {"/", "/admin", "/metrics", "/api/v1/read"}
 _METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}
 
-
+# %% ../../nbs/app/22_metrics.ipynb #4bbf059e
 class Measured:
     "ASGI middleware: counts and times every request."
 

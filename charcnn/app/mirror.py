@@ -125,7 +125,7 @@ def attach(
     self._thread.start()
     return read
 
-
+# %% ../../nbs/app/19_mirror.ipynb #85093feb
 @patch
 def _read_back(self: Mirror, folder: Path) -> None:
     self._pieces = {int(file.stem): file.stat().st_size for file in segment_files(folder)}

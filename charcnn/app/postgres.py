@@ -95,7 +95,7 @@ class PostgresStore:
         s = settings.store
         return cls(s.url, s.ip, s.ip_key, settings.limits.review_length, s.retention_days)
 
-
+# %% ../../nbs/app/26_postgres.ipynb #ee12af29
 def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]  # the message has no password
 
@@ -132,7 +132,7 @@ def fetching(self: PostgresStore) -> Iterator[Fetch]:
     with self._connection("read the reviews") as connection:
         yield lambda sql, values=(): connection.execute(_dialect(sql), list(values)).fetchall()
 
-
+# %% ../../nbs/app/26_postgres.ipynb #e148fa70
 @patch
 def page(
     self: PostgresStore,
@@ -184,7 +184,7 @@ def add(
         raise ReviewError("Idempotency-Key: it was sent with another review before; use a new one")
     return known["id"]
 
-
+# %% ../../nbs/app/26_postgres.ipynb #3c6f3313
 @patch
 def edit(
     self: PostgresStore,
@@ -208,7 +208,7 @@ def edit(
         self._trace(connection, "edit", {"id": id, **changes, "why": why})
     return self.get(id)
 
-
+# %% ../../nbs/app/26_postgres.ipynb #6520304c
 @patch
 def delete(
     self: PostgresStore,
@@ -288,7 +288,7 @@ def _keep_up(self: PostgresStore) -> None:
         if self._closing.wait(86_400):
             return
 
-
+# %% ../../nbs/app/26_postgres.ipynb #b06fa019
 @patch
 def warnings(self: PostgresStore) -> list[str]:  # empty if there are none
     "Say what people who run the page should know, though nothing fails."

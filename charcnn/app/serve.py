@@ -59,7 +59,7 @@ def mount(
         root_path=f"{root}{path}".rstrip("/") if root else None,
     )  # fmt: skip
 
-
+# %% ../../nbs/app/15_serve.ipynb #0a7ec826
 def create_app(
     settings: Settings,  # what this deployment is configured to do
     scorer: ScoresText,  # scores

@@ -38,7 +38,7 @@ def share_tags(
     lines = [f'<meta property="{name}" content="{escape(value)}">' for name, value in properties.items()]
     return "\n".join([*lines, *(f'<meta name="{name}" content="{escape(value)}">' for name, value in names.items())])
 
-
+# %% ../../nbs/app/25_sharing.ipynb #4f07c678
 class Shared:
     "ASGI middleware: replaces the tags of the page at `/`."
 
@@ -78,7 +78,7 @@ class Shared:
         tags = share_tags(f"{scheme}://{request.url.netloc}{self.root}")
         return _TAGS.sub("", page.decode()).replace("<head>", f"<head>\n{tags}", 1).encode()
 
-
+# %% ../../nbs/app/25_sharing.ipynb #8f9095ac
 def card_route() -> Route:
     "Serve the picture."
     picture = (files("charcnn.app") / "assets" / "card.png").read_bytes()
