@@ -1,5 +1,6 @@
 """Visitors who share an address, and people who try what the page was not made for."""
 
+import contextlib
 import json
 import socket
 from urllib.parse import urlsplit
@@ -63,6 +64,14 @@ def test_a_connection_that_sends_too_slowly_is_closed(patient, sent):
         while part := connection.recv(4096):  # ends when the page closes the connection
             received += part
     assert (b"408" in received) == (b"Content-Length" in sent)
+
+
+def test_headers_without_end_are_not_kept(patient):
+    address = urlsplit(patient.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"x" * 100_000)
+        with contextlib.suppress(ConnectionResetError):  # what was not read when the page closed it
+            assert connection.recv(4096) == b""
 
 
 @pytest.fixture(scope="module")
