@@ -119,7 +119,7 @@ def fit(
     weights = np.ones(len(texts)) if sample_weight is None else np.asarray(sample_weight, float)
     self._folder, self._dataset = tempfile.TemporaryDirectory(), self._splits(texts, numbers, weights)
     labels, options = Labels.of_features(self._dataset["train"].features), self._options()
-    network, self._run = build_model(self.model, labels, options.seed), Path(self._folder.name) / "run"
+    network, self._run = build_model(self.model, labels, options.seed, texts=texts), Path(self._folder.name) / "run"
     self.model_ = load_model(train(self._dataset, network, self._run, options, progress=self.verbose)).eval()
     held_out = self._dataset["validation"]
     self.calibration_ = fit_calibration(self._logits(held_out["text"]), np.array(held_out[labels.column]), labels)

@@ -77,9 +77,10 @@ def ask(browser, site):
         Alphabet.named("zhang2015", fold=False),
         Alphabet.named("seed2019", lower=False, unknown="drop"),
         Alphabet("aA-b-éßſK☹漢"),
+        Alphabet().extended(["Καλό φαγητό, вкусно, อร่อย, ıǆﬁ"] * 10),
         Alphabet("".join(map(chr, range(0x4E00, 0x4F80))) + "i̇", lower=True, fold=False),
     ],
-    ids=["default", "not folded", "not lowered", "odd", "large"],
+    ids=["default", "not folded", "not lowered", "odd", "scripts", "large"],
 )
 def test_every_character_is_read_as_in_python(ask, alphabet):
     found = ask(

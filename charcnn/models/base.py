@@ -51,8 +51,17 @@ class ReviewModel(
         ids: np.ndarray,  # ids of all texts, concatenated
         offsets: np.ndarray,  # where each text begins, `[texts + 1]`
         targets: np.ndarray,  # class of each text, `[texts]`
+        wanted: np.ndarray
+        | None = None,  # frequencies of the classes that the logits assume, `[classes]`; none: those of the texts
     ) -> None:
         "Count what has to be known before training; most models need nothing."
+
+    def begins_linear(
+        self,
+        texts: int,  # of training
+    ) -> bool:
+        "Whether `fit_vocabulary` will leave a linear model of so many texts, which training then improves."
+        return False
 
     @property
     def parameters_count(self) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..labels import Labels
 from .base import ReviewModel
-from .ngrams import NgramLookup, NgramVotes
+from .ngrams import NgramLookup, NgramVotes, begin_linear
 from ..text import PADDING, Encoder
 
 # %% ../../nbs/models/02_charcnn.ipynb #40512950
@@ -120,10 +120,16 @@ def reach(self: CharCNN) -> int:
 
 
 @patch
-def fit_vocabulary(self: CharCNN, ids, offsets, targets) -> None:
-    "Choose the n-grams of the table, unless that was done before."
-    if self.votes is not None and not self.votes.is_fitted:
-        self.votes.fit(ids, offsets, targets)
+def fit_vocabulary(self: CharCNN, ids, offsets, targets, wanted=None) -> None:
+    "Choose the n-grams of the table and their first votes, unless that was done before."
+    if self.votes is not None and begin_linear(self.votes, self.head.bias, ids, offsets, targets, wanted):
+        nn.init.zeros_(self.head.weight)  # the network begins as the linear model
+
+
+@patch
+def begins_linear(self: CharCNN, texts: int) -> bool:
+    "Whether votes begin with a linear model's."
+    return self.votes is not None and not self.votes.is_fitted and self.votes.can_solve(texts, len(self.labels))
 
 
 @patch(as_prop=True)

@@ -9,6 +9,7 @@ __all__ = ['ARCHITECTURES', 'build_encoder', 'build_model', 'load_model']
 import inspect
 import json
 import pkgutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,24 @@ def _find(name: str, where: str) -> type[ReviewModel]:
 
 
 def build_encoder(
-    config: dict[str, Any],  # `alphabet` (a name), and arguments of `Alphabet.named` and `Encoder`
+    config: dict[str, Any],  # `alphabet` (a name, or auto), and arguments of `Alphabet.named` and `Encoder`
+    texts: Iterable[str] = (),  # of training; `auto` is the default alphabet and what these have often beside it
 ) -> Encoder:
     "Make an encoder from plain values. Raises `ValueError` for an unknown key or value."
     known = ["alphabet", "extra_characters", "lower", "fold", "unknown", "max_length", "reverse", "steps"]
     refuse_unknown(config, known, "encoder")
     of_alphabet = {key: config[key] for key in known[1:5] if key in config}
     of_encoder = {key: config[key] for key in known[5:] if key in config}
-    return Encoder(Alphabet.named(config.get("alphabet", "default"), **of_alphabet), **of_encoder)
+    name = config.get("alphabet", "default")
+    alphabet = Alphabet.named("default" if name == "auto" else name, **of_alphabet)
+    return Encoder(alphabet.extended(texts) if name == "auto" else alphabet, **of_encoder)
 
 # %% ../../nbs/models/05_registry.ipynb #4db2baf4
 def build_model(
     config: str | Path | dict[str, Any],  # a file of `configs/models/`, or its content
     labels: Labels | None = None,  # of the dataset; by default ratings 1-5
     seed: int = 0,  # of the initial weights
+    texts: Iterable[str] = (),  # of training, for an alphabet that is chosen by them
     **overrides,  # arguments that win over the file, e.g. `heads=2`
 ) -> ReviewModel:
     "Make an untrained model. Raises `ValueError` naming the key that is unknown and the nearest known one."
@@ -69,7 +74,7 @@ def build_model(
     if classes:
         config["labels"] = _regroup(config["labels"], classes, where)
     if isinstance(config.get("encoder"), dict):
-        config["encoder"] = build_encoder(config["encoder"])
+        config["encoder"] = build_encoder(config["encoder"], texts)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return architecture(**config)

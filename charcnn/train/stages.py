@@ -70,7 +70,11 @@ def train_stage(
             splits["train"], logits = distillation_split(
                 teacher["run"], splits["train"], **of_split, seed=chosen.seed, progress=progress
             )
-    network = load_model(model) if Path(model).is_dir() else build_model(model, labels, chosen.seed)
+    network = (
+        load_model(model)
+        if Path(model).is_dir()
+        else build_model(model, labels, chosen.seed, texts=splits["train"]["text"])
+    )
     if not isinstance(dataset, DatasetDict):
         network.encoder = _with_steps(network.encoder, recorded_steps(dataset), fixed=Path(model).is_dir())
     return train(splits, network, run, chosen, tracking, fingerprint, logits, progress=progress)

@@ -264,7 +264,8 @@ def _choose(options: TrainingOptions, split: Dataset, model: ReviewModel) -> Tra
     for batch in split.select_columns("text").with_format("arrow").iter(10_000):
         characters += pc.sum(pc.min_element_wise(pc.utf8_length(batch["text"]), longest)).as_py() or 0
     # The run and the card say what was used.
-    options = choose_options(options, len(split), characters, model.open_dropout, hasattr(model.encoder, "alphabet"))
+    of_model = model.open_dropout, hasattr(model.encoder, "alphabet"), model.begins_linear(len(split))
+    options = choose_options(options, len(split), characters, *of_model)
     if options.dropout is not None:
         model.set_dropout(options.dropout)
     return options
@@ -297,7 +298,12 @@ def _check(dataset: DatasetDict, model: ReviewModel, logits: np.ndarray | None) 
 
 
 def _encode(
-    dataset: DatasetDict, model: ReviewModel, folder: Path, logits: np.ndarray | None, progress: bool
+    dataset: DatasetDict,
+    model: ReviewModel,
+    folder: Path,
+    options: TrainingOptions,
+    logits: np.ndarray | None,
+    progress: bool,
 ) -> dict[str, EncodedSplit]:
     encoded = {
         name: encode_split(dataset[name], model.encoder, model.labels, folder / "encoded", progress)
@@ -306,7 +312,9 @@ def _encode(
     split = encoded["train"]
     if not (folder / "checkpoints" / "latest").is_file():
         some = np.flatnonzero(split.targets != UNLABELLED)[:60_000]
-        model.fit_vocabulary(*split.rows(some), split.targets[some])
+        balance = 1.0 if options.prior == "balanced" else options.batches.balance
+        wanted = class_shares(split.targets, split.weights, model.labels, balance)
+        model.fit_vocabulary(*split.rows(some), split.targets[some], wanted)
     return encoded | {"train": replace(split, teacher_logits=logits)}
 
 # %% ../../nbs/train/09_training.ipynb #77b64f4b
@@ -354,7 +362,7 @@ def train(
         record_start(folder, dataset=config["dataset"], device=str(accelerator.device), processes=config["processes"])
     accelerator.wait_for_everyone()
     with accelerator.main_process_first():
-        encoded = _encode(dataset, model, folder, teacher_logits, progress)
+        encoded = _encode(dataset, model, folder, options, teacher_logits, progress)
         name = run_id(folder)
     values = np.array(dataset["validation"][model.labels.column])
     values = values[model.labels.targets(values) >= UNLABELLED]  # as `encode_split` leaves out what belongs to no class

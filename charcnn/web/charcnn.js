@@ -77,6 +77,10 @@ export class Encoder {
     this.steps = config.steps;
     this.known = new Map(Array.from(characters, (character, place) => [character, place + 2]));
     this.found = new Map(this.known); // every character asked for once
+    for (const [character, id] of this.known) {
+      const capital = character.toUpperCase();
+      if (lower && Array.from(capital).length === 1 && this.id(capital) === UNKNOWN) this.found.set(capital, id);
+    }
   }
 
   // The id of a character.
