@@ -81,13 +81,10 @@ def test_a_resumed_run_is_one_run_of_the_tracker(tmp_path):
     assert len(json.loads((tmp_path / "run.json").read_text())["starts"]) == 2
 
 
-def test_labels_that_do_not_follow_from_the_texts_are_said_in_one_line(tmp_path, caplog):
-    generator = np.random.default_rng(0)
-    rows = Dataset.from_dict({"text": [f"text {i}" for i in range(200)], "rating": generator.integers(1, 6, 200)})
-    data = DatasetDict(train=rows.select(range(150)), validation=reviews(50))
-    options = TrainingOptions(epochs=1, learning_rate=1e-6)
+def test_a_network_that_is_not_above_a_linear_model_is_said_in_one_line(tmp_path, caplog):
+    options, without_table = TrainingOptions(epochs=1, learning_rate=1e-6), TINY | {"ngrams": []}
     with caplog.at_level(logging.WARNING, "charcnn"):
-        train(data, build_model(TINY), tmp_path, options, progress=False)
+        train(splits(), build_model(without_table), tmp_path, options, progress=False)
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "charcnn"]
     assert "is not above that of" in warning and "\n" not in warning
 

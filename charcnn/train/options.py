@@ -37,7 +37,9 @@ class TrainingOptions:
     clip_norm: float = 1.0  # largest norm of the gradient; 0: no limit
     average: float = 0.999  # decay of the averaged weights that are evaluated and kept; 0: no averaging
     average_warmup: bool = True  # let that decay rise from 0.1 on, so that a short run forgets its initial weights
-    keep: Literal["best", "last"] = "best"  # weights in `best/`: of the epoch best on validation, or of the last one
+    keep: Literal["auto", "best", "last"] = (
+        "auto"  # weights in `best/`: of the epoch best on validation, or of the last one; auto: by the size
+    )
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # mixed precision; auto: bf16 where it is fast
     threads: int = 0  # on a processor; another number gives other last bits. 0: one per core
     patience: int = 0  # epochs without a better validation before it stops; 0: never
@@ -106,7 +108,7 @@ def choose_options(
     open_dropout: bool = True,  # whether the network leaves its dropout open
     reads_characters: bool = True,  # only characters can be mistyped
     begins_linear: bool = False,  # whether the network begins as a linear model of these texts
-) -> TrainingOptions:  # nothing in it is None, but a dropout that the network has itself
+) -> TrainingOptions:  # nothing in it is open, but a dropout that the network has itself
     "Choose what was left open. Raises `ValueError` for a dropout that the network does not take."
     if options.dropout is not None and not open_dropout:
         raise ValueError(
@@ -119,6 +121,8 @@ def choose_options(
         "dropout": round(_between(rows, DROPOUT), 2) if open_dropout else None,
     }
     left_open = {name: value for name, value in chosen.items() if getattr(options, name) is None}
+    if options.keep == "auto":
+        left_open["keep"] = "last" if begins_linear else "best"
     of_batches = {"batch_characters": batch} | {name: share * reads_characters for name, share in AUGMENTATION.items()}
     batches = {name: value for name, value in of_batches.items() if getattr(options.batches, name) is None}
     return replace(options, **left_open, batches=replace(options.batches, **batches))
