@@ -33,7 +33,7 @@ from ..labels import NO_CLASS, UNLABELLED
 from ..models.base import ReviewModel
 from ..models.ngrams import NgramVotes
 from ..settings import TrackingSettings
-from .batches import Batches, prefetched
+from .batches import Batches, class_shares, prefetched
 from charcnn.train.checkpoint import (
     RunState,
     check_same_run,
