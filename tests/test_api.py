@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 import schemathesis
 from conftest import serving
+from gradio_client import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import just
@@ -119,6 +120,24 @@ def test_a_bad_review_is_refused_in_one_line(api, body, status, said):
     answer = api.post("/reviews", content=body, headers={"content-type": "application/json"})
     reason = answer.json()["detail"]
     assert answer.status_code == status and said in reason and "\n" not in reason and len(reason) < 200
+
+
+def test_a_gradio_client_and_a_client_of_the_article_are_answered(served):
+    assert Client(served.url, verbose=False).predict("Never again.", api_name="/score")["label"] == "bad"
+    assert httpx.post(f"{served.url}/api/predict", data={"review": "Never again."}).json() < 0.34
+    assert httpx.get(f"{served.url}/api/reviews").status_code == 401
+
+
+def test_a_file_is_scored_and_taken_back(served):
+    with httpx.Client(base_url=served.url, timeout=30, follow_redirects=True) as client:
+        rows = "".join(f"{n},It broke.\n" for n in range(20_000))  # more than a request of the API may have
+        asked = client.post("/batch", files={"file": ("mine.csv", f"n,review\n{rows}")})
+        assert asked.status_code == 200
+        client.post(asked.url, data={"column": "review"})
+        while "Download" not in (page := client.get(asked.url).text):
+            assert "rows are scored" in page
+        assert len(client.get(f"{asked.url}/file").text.splitlines()) == 20_001
+        assert client.post("/batch", content=b"x" * 21_000_000).status_code == 413
 
 
 def test_methods_that_nobody_declared_are_405_and_head_is_get_without_a_body(served):

@@ -36,9 +36,10 @@ def about(
     "Say what becomes of what is typed."
     root = settings.page.root_path.rstrip("/")
     admin = f" <a href={root}/admin>All reviews</a>" if settings.admin.password else ""
+    charts = f" <a href={root}/explore>What people think</a>" if settings.page.explore != "off" else ""
     return (
         f"<p>Read character by character by a small neural network as you type, {SCORED[settings.page.scoring]}. "
-        f"A submitted review is stored with {KEPT_WITH[settings.store.ip]}.{admin}</p>"
+        f"A submitted review is stored with {KEPT_WITH[settings.store.ip]}.{charts}{admin}</p>"
     )
 
 # %% ../../nbs/app/13_demo.ipynb #b0a75fa7

@@ -17,15 +17,23 @@ from huggingface_hub import HfApi, SpaceCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from .brands import load_brands
-from ..settings import Settings, find_file
+from ..settings import Settings
 
 # %% ../../nbs/app/18_space.ipynb #f50b0aaa
+_PACKAGE = Path(str(files("charcnn")))
+
+
+def _ours(name: str) -> Path:
+    # The wheel's copy or the repository's file; never one of that name in the current folder, which may be of anything.
+    return next(place / name for place in (_PACKAGE / "shipped", _PACKAGE.parent) if (place / name).is_file())
+
+
 def space_card(
     title: str,  # of the Space
     model: str = "",  # id of a Hub model, owner/name, that the page scores with; empty: a model folder in the Space
 ) -> str:  # README.md
     "Write the front matter that makes a repository a Space, and a line for people."
-    pins = find_file("requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = _ours("requirements.txt").read_text(encoding="utf-8").splitlines()
     (gradio,) = (line.partition("==")[2] for line in pins if line.startswith("gradio=="))
     data = SpaceCardData(
         title=title, sdk="gradio", sdk_version=gradio, python_version="3.12", app_file="app.py", license="mit",
@@ -42,14 +50,14 @@ def write_space(
 ) -> list[str]:  # the files, by their paths in the Space
     "Write the files of a Space. Raises `ValueError` for brands or a model that cannot be used."
     load_brands(settings.paths.brands)
-    package, skipped = Path(str(files("charcnn"))), shutil.ignore_patterns("__pycache__", "*.safetensors", "_modidx.py")
+    skipped = shutil.ignore_patterns("__pycache__", "*.safetensors", "_modidx.py")
     (folder / "charcnn").mkdir(parents=True)
-    for file in sorted(package.glob("*.py")):
+    for file in sorted(_PACKAGE.glob("*.py")):
         shutil.copy(file, folder / "charcnn")
     for part in ("app", "pretrained", "web"):
-        shutil.copytree(package / part, folder / "charcnn" / part, ignore=skipped)
+        shutil.copytree(_PACKAGE / part, folder / "charcnn" / part, ignore=skipped)
     for name in ("app.py", "requirements.txt"):
-        shutil.copy(find_file(name), folder / name)
+        shutil.copy(_ours(name), folder / name)
     brands = settings.paths.brands
     if brands.is_file():  # elsewhere the package brings its own
         (folder / "data").mkdir()
