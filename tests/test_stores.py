@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from charcnn.app.admin import count_ratings
+from charcnn.app.explore import Explorer
 from charcnn.app.postgres import PostgresStore
 from charcnn.app.queries import Filter
 from charcnn.app.reviews import Review, ReviewError, StoreError
@@ -119,6 +121,17 @@ def test_reviews_are_corrected_deleted_and_expire(store):
     assert store.expire() == 0 and store.expire(datetime.now(UTC) + timedelta(days=31)) == 2
 
 
+def test_charts_count_what_people_wrote(store):
+    for n in range(6):
+        store.add(Review(("Acme", "Zenith")[n % 2], f"Review {n}", n % 5 + 1, 3, n / 10))
+    said, brands, means, corrected, scores, days = Explorer(store)("", "30 days")
+    assert said.startswith("**6** reviews. **17%** of 6 suggestions were accepted, 2 corrected upwards, 3 downwards")
+    assert brands["reviews"].tolist() == [3, 3] and means["rating"].round(2).tolist() == [3.0, 2.33]
+    assert corrected["reviews"].sum() == scores["reviews"].sum() == days["reviews"].sum() == 6
+    with store.fetching() as fetch:
+        assert count_ratings(fetch, Filter("Acme"))[2] == (3, 1, 3)
+
+
 def test_exports_come_back_as_they_were_and_no_formula_runs(store, tmp_path):
     for n, text in enumerate((ODD, "=HYPERLINK(1)", "Fine.")):
         store.add(Review("Acme", text, n + 1))
@@ -142,6 +155,8 @@ def test_threads_that_write_and_read_lose_nothing(store):
 
 WRITER = """
 import sys
+from charcnn.app.admin import count_ratings
+from charcnn.app.explore import Explorer
 from charcnn.app.postgres import PostgresStore
 from charcnn.app.reviews import Review
 with PostgresStore(sys.argv[1], ip="none") as store:
