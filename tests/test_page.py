@@ -12,6 +12,7 @@ import httpx
 import pytest
 from conftest import Visit, npm_pack, requests_of, serving
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from charcnn.scorer import Scorer
 
@@ -399,20 +400,21 @@ def test_axe_finds_nothing_on_page_and_admin(served, browser, tmp_path):
     assert httpx.post(f"{served.url}/api/v1/reviews", json=review).status_code == 201
 
     def violations() -> list:
+        still = "return document.getAnimations().every((one) => one.playState !== 'running')"  # no colours in between
+        WebDriverWait(browser, 30, 0.05).until(lambda _: browser.execute_script(still))
         browser.execute_script(axe)
         run = "const done = arguments[0]; axe.run().then(({violations}) => done(violations.map((v) => [v.id, v.nodes[0].html])))"
         return browser.execute_async_script(run)
 
     try:
         for scheme in ("light", "dark"):
-            features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}  # no colours in between
-            media = {"features": [{"name": name, "value": value} for name, value in features.items()]}
-            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
             page = Page(browser, served.url)
             page.clear()
             assert violations() == []
             page.text.send_keys(COMPLAINT)
-            page.until(lambda page=page: page.percent)
+            page.until(lambda page=page: page.percent and page.submit.is_enabled())
             assert violations() == []
             browser.get(served.url.replace("http://", "http://admin:secret@") + "/admin")
             assert violations() == []
