@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import yaml
@@ -16,6 +19,7 @@ from datasets import Dataset
 from charcnn import Scorer
 from charcnn.dataset.prepare import read_exclusions
 from charcnn.pipeline.run import all_runs
+from charcnn.scorer import BUNDLED_MODEL
 
 ROOT = Path(__file__).parent.parent
 QUICK = ("configs/runs/quick.yaml", "--set", "train.epochs=3", "--set", "evaluate.corrupted=40", "--no-progress")
@@ -40,7 +44,8 @@ def charcnn(runs: Path, *args: object, code: int = 0) -> str:
 def runs(tmp_path_factory) -> Path:
     "The folder of all runs, after a quick one."
     runs = tmp_path_factory.mktemp("runs")
-    said = charcnn(runs, "pipeline", *QUICK, "--set", "train.tracker=wandb")
+    trackers = [part for stage in ("train", "evaluate", "export") for part in ("--set", f"{stage}.tracker=wandb")]
+    said = charcnn(runs, "pipeline", *QUICK, *trackers)
     assert "report: file://" in said
     return runs
 
@@ -56,6 +61,40 @@ def test_one_command_goes_from_a_browser_to_a_model_and_a_report(runs):
     page = (run.place("report") / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 3 and "900 reviews read of 900" in page
     assert Scorer(run.place("export"))("What a nightmare, never again.").label in ("bad", "average", "good")
+
+
+def offline_records(folder: Path) -> list:
+    "What W&B has written for a run, all its starts, in order. The file is a log of LevelDB behind a header of 7 bytes."
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    found = []
+    for file in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")):
+        data, place, parts = file.read_bytes(), 7, b""
+        while place + 7 <= len(data):
+            if (left := 32768 - place % 32768) < 7:
+                place += left
+                continue
+            _, length, kind = struct.unpack("<IHB", data[place : place + 7])
+            parts += data[place + 7 : place + 7 + length]
+            place += 7 + length
+            if kind in (1, 4):  # whole, or its last part
+                found.append(Record.FromString(parts))
+                parts = b""
+    return found
+
+
+def test_the_tracker_has_curves_data_model_and_errors_of_one_run(runs):
+    run = all_runs(runs, "quick")[-1]
+    records = offline_records(run.place("train"))
+    assert {record.run.run_id for record in records if record.HasField("run")} == {run.stages["train"]["tracker_id"]}
+    keys = {item.key or "/".join(item.nested_key) for record in records for item in record.history.item}
+    assert {"loss", "learning_rate", "validation_natural/macro_f1", "test/macro_f1"} <= keys
+    artifacts = [record.artifact for record in records if record.HasField("artifact")]
+    files = {(a.type, entry.path) for a in artifacts for entry in a.manifest.contents}
+    assert {("dataset", "dataset.json"), ("model", "model.onnx"), ("run_table", "errors.table.json")} <= files
+    data = next(a.name for a in artifacts if a.type == "dataset")
+    assert all(json.loads(a.metadata)["dataset"] == data for a in artifacts if a.type == "model")
+    assert f"run {run.stages['train']['tracker_id']} of" in (run.place("report") / "report.html").read_text()
 
 
 def test_another_learning_rate_begins_at_training(runs):
@@ -132,7 +171,7 @@ def test_what_is_incomplete_has_its_own_exit_code(tmp_path):
 
 def test_a_stage_runs_as_it_is_from_any_folder(tmp_path):
     there = {"PYTHONPATH": str(ROOT), "CHARCNN_TRACKING_TRACKER": "none", "CHARCNN_ROOT": str(tmp_path)}
-    names = ("4_train", "7_report")
+    names = ("4_train", "7_report", "8_learn_again")
     for name in names:
         command = [
             sys.executable,
@@ -151,6 +190,27 @@ def test_a_stage_runs_as_it_is_from_any_folder(tmp_path):
     assert len(json.loads(trained.read_text())) == 2
     (page,) = tmp_path.glob("runs/by-hand/*-report/report.html")
     assert page.read_text().count("base64") == 3
+    (found,) = tmp_path.glob("runs/by-hand/*-learn_again/report.json")
+    assert set(json.loads(found.read_text())) == {"corrections", "validation", "promote", "why"}
+
+
+def test_a_running_page_takes_up_a_promoted_model_and_goes_back(serve, tmp_path):
+    live, second = tmp_path / "live", tmp_path / "second"
+    shutil.copytree(BUNDLED_MODEL, second)
+    config = json.loads((second / "config.json").read_text())
+    (second / "config.json").write_text(json.dumps(config | {"name": "second"}))
+    charcnn(tmp_path, "promote", live, BUNDLED_MODEL)
+    page = serve(CHARCNN_MODEL_PATH=str(live))
+
+    def current() -> str:
+        assert httpx.post(f"{page.url}/api/v1/score", json={"review": "Lovely!"}).json()["label"] == "good"
+        return httpx.get(f"{page.url}/api/v1/health").json()["model"]
+
+    assert current() == config["name"]
+    charcnn(tmp_path, "promote", live, second)
+    assert current() == "second"
+    charcnn(tmp_path, "promote", live, "--back")
+    assert current() == config["name"]
 
 
 def bundled_reviews(reviews: Path, folder: Path) -> None:

@@ -34,7 +34,7 @@ from .postgres import PostgresStore, open_store
 from .service import ReviewService, ScoresText
 from .sharing import Shared, card_route
 from .store import ReviewStore
-from ..scorer import Scorer
+from ..live import open_scorer
 from ..settings import Settings, load_settings
 
 # %% ../../nbs/app/15_serve.ipynb #57fcdf70
@@ -138,8 +138,7 @@ def serve(
     with listen(settings.page.host, settings.page.port) as listener, open_store(settings) as store:
         for warning in store.warnings():
             print(f"Warning: {warning}", flush=True)
-        model, threads = settings.model.path, settings.model.threads
-        scorer = Scorer.from_pretrained(model, threads=threads) if model else Scorer(threads=threads)
+        scorer = open_scorer(settings.model.path, settings.model.threads)
         # proxy_headers off: whom to believe about a visitor's address is page.proxies' business. access_log off: it
         # would print addresses and what was searched for.
         config = uvicorn.Config(

@@ -27,6 +27,7 @@ STAGES = {
     "evaluate": "nbs/pipeline/5_evaluate.ipynb",
     "export": "nbs/pipeline/6_export.ipynb",
     "report": "nbs/pipeline/7_report.ipynb",
+    "learn_again": "nbs/pipeline/8_learn_again.ipynb",
 }  # in their order, each with its notebook
 _OTHERS = ("name", "shared", "before")  # keys of a configuration that are no sections
 
