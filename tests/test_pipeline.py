@@ -191,7 +191,7 @@ def test_a_stage_runs_as_it_is_from_any_folder(tmp_path):
     (page,) = tmp_path.glob("runs/by-hand/*-report/report.html")
     assert page.read_text().count("base64") == 3
     (found,) = tmp_path.glob("runs/by-hand/*-learn_again/report.json")
-    assert set(json.loads(found.read_text())) == {"corrections", "validation", "promote", "why"}
+    assert set(json.loads(found.read_text())) == {"page", "validation", "promote", "why"}
 
 
 def test_a_running_page_takes_up_a_promoted_model_and_goes_back(serve, tmp_path):

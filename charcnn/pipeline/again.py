@@ -87,25 +87,20 @@ def compare_models(
 
 # %% ../../nbs/pipeline/09_again.ipynb #be8beea2
 def verdict(
-    on_corrections: dict[str, float],  # from `compare_models`, on held-out corrections
-    on_validation: dict[str, float],  # the same on validation
+    found: dict[str, dict[str, float]],  # where, and `compare_models` there
 ) -> tuple[bool, str]:  # whether the new model is promoted, and why
     "Decide whether a new model takes the place of the old one."
-    gain, loss = on_corrections, on_validation
-    if gain["low"] <= 0:
-        return (
-            False,
-            f"on held-out reviews of the page it is not better by more than chance ({gain['difference']:+.3f}, from {gain['low']:+.3f} to {gain['high']:+.3f})",
-        )
-    if loss["high"] < 0:
-        return (
-            False,
-            f"on validation it is worse by more than chance ({loss['difference']:+.3f}, from {loss['low']:+.3f} to {loss['high']:+.3f})",
-        )
-    return (
-        True,
-        f"on held-out reviews of the page it is better by more than chance ({gain['difference']:+.3f}, from {gain['low']:+.3f} to {gain['high']:+.3f}), on validation not worse",
-    )
+    said = {
+        where: f"on {where} {each['difference']:+.3f} (95 % interval {each['low']:+.3f} to {each['high']:+.3f})"
+        for where, each in found.items()
+    }
+    worse = [said[where] for where, each in found.items() if each["high"] < 0]
+    better = [said[where] for where, each in found.items() if each["low"] > 0]
+    if worse:
+        return False, f"worse by more than chance {'; '.join(worse)}"
+    if not better:
+        return False, f"not better by more than chance {'; '.join(said.values())}"
+    return True, f"better by more than chance {'; '.join(better)}, and worse nowhere"
 
 
 def judge_models(
@@ -113,14 +108,14 @@ def judge_models(
     new: Any,
     corrections: pd.DataFrame,  # with `held_out`
     validation: Dataset,  # with `text` and `rating`
-) -> dict[str, Any]:  # `corrections` and `validation` from `compare_models`, `promote`, `why`
+) -> dict[str, Any]:  # `page` and `validation` from `compare_models`, `promote`, `why`
     "Compare two models where it counts. Raises `ValueError` if no correction is held out."
     held = corrections[corrections["held_out"]]
     found = {
-        "corrections": compare_models(old, new, list(held["text"]), held["rating"].to_numpy()),
+        "page": compare_models(old, new, list(held["text"]), held["rating"].to_numpy()),
         "validation": compare_models(old, new, list(validation["text"]), np.array(validation["rating"])),
     }
-    promote, why = verdict(found["corrections"], found["validation"])
+    promote, why = verdict(found)
     return found | {"promote": promote, "why": why}
 
 # %% ../../nbs/pipeline/09_again.ipynb #c2bac096
@@ -158,21 +153,22 @@ def when_it_pays(
     dataset: str | Path,  # the old data
     reviews: pd.DataFrame,  # `text` and the true `rating`: what visitors write about
     folder: str | Path,  # of the runs
-    noises: Sequence[float] = (0.0, 0.3, 0.6),
+    crowds: Sequence[tuple[float, float]] = ((0.0, 0.1), (0.0, 0.5), (0.6, 0.1)),  # `noise` and `lazy` of each
     options: dict | None = None,  # of training
 ) -> pd.DataFrame:  # a crowd a row
     "Learn from crowds of known noise, and measure on true ratings of texts that no model has seen."
     old, rows = load_model(model), []
     half = len(reviews) // 2
     crowd, fresh = reviews[:half], reviews[half:]
-    for noise in noises:
-        own = Path(folder) / f"noise-{noise}"
-        corrections = write_corrections(judge(simulate_crowd(crowd, old, noise)), own / "corrections")
+    for noise, lazy in crowds:
+        own = Path(folder) / f"noise-{noise}-lazy-{lazy}"
+        corrections = write_corrections(judge(simulate_crowd(crowd, old, noise, lazy)), own / "corrections")
         best = learn_again(model, dataset, corrections, own / "run", options, progress=False)
         found = judge_models(old, new := load_model(best), corrections, load_splits(dataset)[0]["validation"])
         true = compare_models(old, new, list(fresh["text"]), fresh["rating"].to_numpy())
         rows.append({
-            "noise": noise, "corrections": len(corrections), "promoted": found["promote"], "gain, as measured": found["corrections"]["difference"],
+            "noise": noise, "lazy": lazy, "learnt from": int((~corrections["held_out"]).sum()), "promoted": found["promote"],
+            "on validation": found["validation"]["difference"], "on the page": found["page"]["difference"],
             "true gain": true["difference"], "from": true["low"], "to": true["high"],
         })  # fmt: skip
     return pd.DataFrame(rows)

@@ -82,9 +82,11 @@ def sample_reviews(folder: Path) -> Path:
     return folder
 
 
-def crowd_reviews() -> pd.DataFrame:  # `text` and the true `rating`
+def crowd_reviews(
+    count: int = 1200,
+) -> pd.DataFrame:  # `text` and the true `rating`
     "Make up reviews of another replica, for a simulated crowd."
-    rows = expected_reviews(Site(ReplicaOptions(seed=1, companies=12, reviews=1200)))
+    rows = expected_reviews(Site(ReplicaOptions(seed=1, companies=12, reviews=count)))
     return pd.DataFrame([{key: row[key] for key in ("text", "rating")} for row in rows])
 
 
