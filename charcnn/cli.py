@@ -413,8 +413,8 @@ def promote(
 
     charcnn promote models/live --back
     """
-    from charcnn.live import promote as promote_model
-    from charcnn.live import step_back
+    from charcnn.promotion import promote as promote_model
+    from charcnn.promotion import step_back
 
     if bool(model) == back:
         raise ValueError(f"name a model to promote, or --back to go back to the one before in {live}")

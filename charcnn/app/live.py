@@ -113,10 +113,12 @@ def live_routes(
     scripts = kept.add("page", {Path(name).name: WEB / name for name in SCRIPTS})
     told = model_facts(config, settings.limits.review_length) | {"api": "", "brands": "/api/v1/brands"}
     routes = [Route(KEPT + "{path:path}", kept)]
-    if settings.page.scoring != "browser":
+    # A browser that has the model would not follow a promotion.
+    scoring = "server" if getattr(service.scorer, "changes", False) else settings.page.scoring
+    if scoring != "browser":
         routes.insert(0, Route(READ, ReadRoute(service, settings.page.proxies), methods=["POST"]))
         told["read"] = READ
-    if settings.page.scoring != "server":
+    if scoring != "server":
         told |= _browser_files(kept, service)
     return routes, scripts + "page.js", told
 

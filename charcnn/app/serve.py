@@ -34,7 +34,7 @@ from .postgres import PostgresStore, open_store
 from .service import ReviewService, ScoresText
 from .sharing import Shared, card_route
 from .store import ReviewStore
-from ..live import open_scorer
+from ..promotion import open_scorer
 from ..settings import Settings, load_settings
 
 # %% ../../nbs/app/15_serve.ipynb #57fcdf70

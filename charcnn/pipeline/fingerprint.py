@@ -28,7 +28,7 @@ _ROOMS = {
     "evaluate": ("models", "train", "pipeline/measures.py"),
     "export": ("models", "train", "export"),
     "report": ("train", "export", "pipeline/report.py"),
-    "learn_again": ("models", "train", "export", "live.py", "pipeline/corrections.py", "pipeline/again.py"),
+    "learn_again": ("models", "train", "export", "promotion.py", "pipeline/corrections.py", "pipeline/again.py"),
 }
 
 
