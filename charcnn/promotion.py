@@ -11,9 +11,10 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 from .labels import Labels, Score
-from .scorer import POINTER, ModelError, Scorer, find_model
+from .scorer import POINTER, ModelError, Reading, Scorer, find_model
 
 # %% ../nbs/13_promotion.ipynb #15a9cfa4
 def versions(
@@ -108,11 +109,15 @@ class LiveScorer:
     def labels(self) -> Labels:
         return self._scorer.labels
 
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.current.config
+
     def __call__(self, text: str) -> Score:
         return self.current(text)
 
-    def explain(self, text: str) -> list[tuple[str, float]]:
-        return self.current.explain(text)
+    def read(self, text: str) -> Reading:
+        return self.current.read(text)
 
 # %% ../nbs/13_promotion.ipynb #eeab133f
 def open_scorer(
