@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -79,6 +80,26 @@ def test_a_resumed_run_is_one_run_of_the_tracker(tmp_path):
     logs = sorted(file.name for file in tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
     assert len(logs) == 2 and set(logs) == {f"run-{(tmp_path / 'run_id').read_text()}.wandb"}
     assert len(json.loads((tmp_path / "run.json").read_text())["starts"]) == 2
+
+
+def test_trackio_has_the_curves_of_a_run_without_a_network(tmp_path):
+    program = f"""
+from charcnn.models.registry import build_model
+from charcnn.settings import TrackingSettings
+from charcnn.train.options import TrainingOptions
+from charcnn.train.training import train
+from datasets import DatasetDict
+train(DatasetDict.load_from_disk("{tmp_path}/data"), build_model({TINY}), "{tmp_path}/run", TrainingOptions(epochs=1),
+      TrackingSettings(tracker="trackio"), progress=False)
+"""
+    splits(100).save_to_disk(tmp_path / "data")
+    offline = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, env=offline)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with sqlite3.connect(tmp_path / "trackio/charcnn.db") as database:
+        rows = database.execute("SELECT run_name, metrics FROM metrics").fetchall()
+    assert {name for name, _ in rows} == {f"run-{(tmp_path / 'run/run_id').read_text()}"}
+    assert {"loss", "validation_balanced/macro_f1"} <= {key for _, metrics in rows for key in json.loads(metrics)}
 
 
 def test_a_network_that_is_not_above_a_linear_model_is_said_in_one_line(tmp_path, caplog):
