@@ -968,6 +968,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'charcnn/dataset/prepare.py'),
                                          'charcnn.dataset.prepare.DatasetOptions.__post_init__': ( 'dataset/prepare.html#datasetoptions.__post_init__',
                                                                                                    'charcnn/dataset/prepare.py'),
+                                         'charcnn.dataset.prepare._bars_of_datasets': ( 'dataset/prepare.html#_bars_of_datasets',
+                                                                                        'charcnn/dataset/prepare.py'),
                                          'charcnn.dataset.prepare._card': ('dataset/prepare.html#_card', 'charcnn/dataset/prepare.py'),
                                          'charcnn.dataset.prepare._check_exclusions': ( 'dataset/prepare.html#_check_exclusions',
                                                                                         'charcnn/dataset/prepare.py'),

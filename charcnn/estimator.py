@@ -181,8 +181,9 @@ def push_to_hub(
     self: CharCNNClassifier,
     repository: str,  # owner/name
     private: bool = False,  # make a new repository private
+    **where,  # `endpoint` and `token`, as `charcnn.export.hub.push` takes them
 ) -> str:  # its address
     "Push a model folder to the Hub. Raises as `save_pretrained`, and `ValueError` if the Hub refuses."
     with tempfile.TemporaryDirectory() as folder:
         self.save_pretrained(Path(folder) / "model", repository.split("/")[-1])
-        return push(Path(folder) / "model", repository, private)
+        return push(Path(folder) / "model", repository, private, **where)

@@ -12,15 +12,17 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, disable_progress_bars, enable_progress_bars
 from datasets.arrow_writer import ArrowWriter
+from datasets.utils import are_progress_bars_disabled
 from tqdm.auto import tqdm
 
 from .scales import Reading, parse_scale, read_ratings
@@ -340,6 +342,18 @@ def _check_labels(splits: Mapping[str, Mapping[str, int]]) -> None:
         )
 
 # %% ../../nbs/dataset/03_prepare.ipynb #b869ef1e
+@contextmanager
+def _bars_of_datasets(shown: bool) -> Iterator[None]:
+    were_disabled = are_progress_bars_disabled()
+    if not shown:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not (shown or were_disabled):
+            enable_progress_bars()
+
+
 def _prepare(connection, sources, validation, options: DatasetOptions, work: Path, progress: bool) -> Path:
     roles = [(source, "") for source in sources] + [(source, "validation") for source in validation]
     parts, unreadable = read_sources(connection, roles, options, progress)
@@ -370,7 +384,8 @@ def _prepare(connection, sources, validation, options: DatasetOptions, work: Pat
     languages = connection.execute("SELECT DISTINCT language FROM judged JOIN kept USING (row) ORDER BY 1").fetchall()
     report["languages"] = [language for (language,) in languages if language]
     report["fingerprint"] = fingerprint(made)
-    made.save_to_disk(str(work / "whole"))
+    with _bars_of_datasets(progress):
+        made.save_to_disk(str(work / "whole"))
     (work / "whole" / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     (work / "whole" / "README.md").write_text(_card(report, made), encoding="utf-8")
     return work / "whole"

@@ -27,6 +27,7 @@ _TEXTS = frozenset(
     "text texts review reviews reviewtext reviewbody reviewcontent content body comment comments commenttext sentence message description "
     "feedback opinion tweet texte texto avis commentaire comentario resena bewertungstext rezension".split()
 )
+_TOPICS = frozenset("label labels target class category topic intent".split())  # may be no ratings
 _RATINGS = frozenset(
     "rating ratings stars star starrating reviewrating ratingvalue reviewstars score scores overall label labels sentiment rate points grade "
     "polarity target class category topic intent bewertung sterne note nota".split()
@@ -83,7 +84,13 @@ def _no_column(columns: Sequence[tuple[str, str]], asked: Sequence[tuple[str, st
         text = 1 + max(range(len(names)), key=lambda place: len(names[place]))
         rating = f" --rating-column {numbers[0]}" if len(numbers) == 1 else ""
         return f"{said}; if its first line is a review: --no-header --text-column {text}{rating}"
-    return said + (f"; probably {' '.join(likely)} is meant" if likely else "")
+    named = [guess.removeprefix("--rating-column ") for guess in likely if guess.startswith("--rating-column ")]
+    other = (
+        f", or --label-column {named[0]} for labels that are no ratings"
+        if named and _plain(named[0]) in _TOPICS
+        else ""
+    )
+    return said + (f"; probably {' '.join(likely)} is meant{other}" if likely else "")
 
 
 def select(
