@@ -19,7 +19,7 @@ test: .venv/all browser ## install everything, then check notebooks, code and te
 lab: .venv/all ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir . --LabApp.default_url=/lab/tree/nbs
 
-bench: .venv/all ## time scoring, training, crawling and keeping against named baselines, and typing
+bench: .venv/all browser ## time scoring, training, crawling and keeping against named baselines, and typing
 	$(BIN)/python -m charcnn.train.benchmark
 	$(BIN)/python -m charcnn.research.speed
 	$(BIN)/python -m charcnn.collect.benchmark
