@@ -23,4 +23,5 @@ echo "== notebooks"
 nbdev-test --n-workers 2
 
 echo "== tests"
-pytest -q
+# A file stays with one process, which starts its servers and browsers once.
+pytest -q --numprocesses 2 --dist loadfile
