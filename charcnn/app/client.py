@@ -63,7 +63,7 @@ class _Calls:
         event = secrets.token_hex(8)
         found = await asyncio.get_running_loop().run_in_executor(None, self.answer, data, request)
         found |= {"msg": "process_completed", "event_id": event}
-        self.waiting.setdefault(session, []).append(found)
+        self.waiting[session] = [*self.waiting.get(session, [])[-9:], found]
         if len(self.waiting) > _MOST:
             self.waiting.popitem(last=False)
         return JSONResponse({"event_id": event})

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PERIODS', 'EXPLORE', 'CALLS', 'brand_ratings', 'corrections', 'score_ratings', 'days', 'Explorer', 'explore_page',
-           'call_fault', 'CheckedCalls']
+           'call_fault', 'check_calls']
 
 # %% ../../nbs/app/27_explore.ipynb #52cb0eb0
 import json
@@ -15,7 +15,9 @@ from datetime import UTC, datetime, timedelta
 
 import gradio as gr
 import pandas as pd
+from fastapi import FastAPI
 from starlette.requests import Request
+from starlette.routing import Mount, Route
 
 from .problems import problem
 from .queries import Fetch, Filter
@@ -184,19 +186,11 @@ def call_fault(
     return "" if fits and isinstance(session, str) and len(session) <= 40 else "data: not what the function takes"
 
 # %% ../../nbs/app/27_explore.ipynb #87944070
-class CheckedCalls:
-    "ASGI middleware: refuses calls that the page does not make."
-
-    def __init__(
-        self,
-        app,  # the application behind it
-        page: gr.Blocks,  # whose calls
-    ):
-        self.app, self.functions = app, [number for number, function in page.fns.items() if function.fn]
+class _CheckedCalls:
+    def __init__(self, mounted: Mount, functions: Sequence[int]):
+        self.mounted, self.functions = mounted, functions
 
     async def __call__(self, scope, receive, send) -> None:
-        if scope["type"] != "http" or scope["path"] != CALLS:
-            return await self.app(scope, receive, send)
         body = await Request(scope, receive).body()
         if fault := call_fault(body, self.functions):
             return await problem(422, fault)(scope, receive, send)
@@ -204,4 +198,15 @@ class CheckedCalls:
         async def receive_again():
             return {"type": "http.request", "body": body, "more_body": False}
 
-        return await self.app(scope, receive_again, send)
+        scope.update(self.mounted.matches(scope)[1])
+        return await self.mounted.handle(scope, receive_again, send)
+
+
+def check_calls(
+    app: FastAPI,  # on which the page was mounted last
+    page: gr.Blocks,  # whose calls
+) -> None:
+    "Refuse calls that the page does not make."
+    functions = [number for number, function in page.fns.items() if function.fn]
+    mounted = next(route for route in reversed(app.router.routes) if isinstance(route, Mount))
+    app.router.routes.insert(0, Route(CALLS, _CheckedCalls(mounted, functions)))

@@ -26,7 +26,7 @@ from .client import client_routes
 from .demo import create_page, style_sheet, theme
 from .docs import docs_routes
 from .door import AdminDoor
-from .explore import EXPLORE, CheckedCalls, explore_page
+from .explore import EXPLORE, check_calls, explore_page
 from .guard import timed_protocol
 from .live import live_routes
 from .metrics import Measured, Metrics, metrics_routes
@@ -80,14 +80,12 @@ def create_app(
         app.include_router(batch_routes(service, settings))
     app.add_middleware(Shared, proxies, root)
     app.add_middleware(Measured, metrics)
-    pages = {"/": create_page(settings, root + script, told)}
     if settings.page.explore != "off":
         charts = explore_page(store, list(service.brands), settings.page.explore == "texts")
-        app.add_middleware(CheckedCalls, charts)
-        pages = {EXPLORE: charts} | pages
-        app.router.routes.append(Route(EXPLORE, lambda _: RedirectResponse(f"{root}{EXPLORE}/")))
-    for path, page in pages.items():
-        mount(app, page, path, root)
+        mount(app, charts, EXPLORE, root)
+        check_calls(app, charts)
+        app.router.routes.insert(0, Route(EXPLORE, lambda _: RedirectResponse(f"{root}{EXPLORE}/")))
+    mount(app, create_page(settings, root + script, told), "/", root)
     return app
 
 # %% ../../nbs/app/15_serve.ipynb #8db6318c
