@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ..labels import Labels
 from ..models.registry import load_model
-from .corrections import COLUMNS, judge, write_corrections
+from .corrections import COLUMNS, CorrectionRules, judge, write_corrections
 from .measures import paired_difference, predict_texts
 from ..settings import TrackingSettings
 from ..train.stages import load_splits, train_stage
@@ -153,7 +153,9 @@ def when_it_pays(
     dataset: str | Path,  # the old data
     reviews: pd.DataFrame,  # `text` and the true `rating`: what visitors write about
     folder: str | Path,  # of the runs
-    crowds: Sequence[tuple[float, float]] = ((0.0, 0.1), (0.0, 0.5), (0.6, 0.1)),  # `noise` and `lazy` of each
+    crowds: Sequence[tuple[float, float]] = ((0.0, 0.1), (0.6, 0.1)),  # `noise` and `lazy` of each
+    rules: CorrectionRules = CorrectionRules(),  # what is learnt from
+    weight: float = 3.0,  # of a correction
     options: dict | None = None,  # of training
 ) -> pd.DataFrame:  # a crowd a row
     "Learn from crowds of known noise, and measure on true ratings of texts that no model has seen."
@@ -162,8 +164,8 @@ def when_it_pays(
     crowd, fresh = reviews[:half], reviews[half:]
     for noise, lazy in crowds:
         own = Path(folder) / f"noise-{noise}-lazy-{lazy}"
-        corrections = write_corrections(judge(simulate_crowd(crowd, old, noise, lazy)), own / "corrections")
-        best = learn_again(model, dataset, corrections, own / "run", options, progress=False)
+        corrections = write_corrections(judge(simulate_crowd(crowd, old, noise, lazy), rules), own / "corrections")
+        best = learn_again(model, dataset, corrections, own / "run", options, weight, progress=False)
         found = judge_models(old, new := load_model(best), corrections, load_splits(dataset)[0]["validation"])
         true = compare_models(old, new, list(fresh["text"]), fresh["rating"].to_numpy())
         rows.append({

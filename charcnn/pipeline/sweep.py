@@ -9,16 +9,17 @@ __all__ = ['read_space', 'grid', 'sweep', 'validated', 'search']
 import hashlib
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from omegaconf import ListConfig, OmegaConf
 
 from .config import flatten, read_config, sections
-from .run import Choice, Run, load_run, run_pipeline
+from .run import Choice, Run, StageFailed, load_run, run_pipeline
 
 # %% ../../nbs/pipeline/07_sweep.ipynb #2143e22c
 def read_space(
@@ -46,9 +47,23 @@ def grid(
     return [list(each) for each in itertools.product(*lines)]
 
 # %% ../../nbs/pipeline/07_sweep.ipynb #d6630042
-def _run(arguments: tuple) -> Path:
-    file, overrides, runs, progress = arguments
-    return run_pipeline(file, overrides, runs, progress=progress).folder
+_PROGRAM = """
+import json, sys
+from charcnn.pipeline.run import run_pipeline
+try:
+    print(run_pipeline(*json.loads(sys.argv[1]), progress=False).folder)
+except (ValueError, RuntimeError) as e:
+    sys.exit(str(e))
+"""
+
+
+def _run_apart(file: str | Path, overrides: Sequence[str], runs: str | Path) -> Path:
+    "Run in a process of its own. Raises `StageFailed` with what it complained of."
+    given = json.dumps([str(file), list(overrides), str(runs)])
+    done = subprocess.run([sys.executable, "-c", _PROGRAM, given], capture_output=True, text=True)
+    if done.returncode:
+        raise StageFailed((done.stderr.strip().splitlines() or ["a run of the sweep was killed"])[-1])
+    return Path(done.stdout.strip().splitlines()[-1])
 
 
 def sweep(
@@ -60,13 +75,13 @@ def sweep(
     progress: bool = True,
 ) -> list[Run]:
     "Run every combination. Raises as `run_pipeline`; the same command goes on with what is left."
-    first, *others = [(file, [*overrides, *each], runs, progress and workers == 1) for each in grid(space)]
-    done = [_run(first)]
+    first, *others = [[*overrides, *each] for each in grid(space)]
+    done = [run_pipeline(file, first, runs, progress=progress).folder]
     if workers > 1:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            done += pool.map(_run, others)
+        with ThreadPoolExecutor(workers) as pool:
+            done += pool.map(lambda own: _run_apart(file, own, runs), others)
     else:
-        done += map(_run, others)
+        done += [run_pipeline(file, own, runs, progress=progress).folder for own in others]
     return [load_run(folder) for folder in done]
 
 # %% ../../nbs/pipeline/07_sweep.ipynb #ef36a76f
