@@ -16,7 +16,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, SpaceCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from .brands import load_brands
+from .brands import load_brands, write_brands
 from ..settings import Settings
 
 # %% ../../nbs/app/18_space.ipynb #f50b0aaa
@@ -49,7 +49,7 @@ def write_space(
     title: str = "What do you think?",  # of the Space
 ) -> list[str]:  # the files, by their paths in the Space
     "Write the files of a Space. Raises `ValueError` for brands or a model that cannot be used."
-    load_brands(settings.paths.brands)
+    companies = load_brands(settings.paths.brands)
     skipped = shutil.ignore_patterns("__pycache__", "*.safetensors", "_modidx.py")
     (folder / "charcnn").mkdir(parents=True)
     for file in sorted(_PACKAGE.glob("*.py")):
@@ -58,11 +58,8 @@ def write_space(
         shutil.copytree(_PACKAGE / part, folder / "charcnn" / part, ignore=skipped)
     for name in ("app.py", "requirements.txt"):
         shutil.copy(_ours(name), folder / name)
-    brands = settings.paths.brands
-    if brands.is_file():  # elsewhere the package brings its own
-        (folder / "data").mkdir()
-        shutil.copy(brands, folder / "data" / "brands.csv")
-        shutil.copytree(brands.parent / "logos", folder / "data" / "logos")
+    if settings.paths.brands.is_file():  # elsewhere the package brings its own
+        write_brands(companies, folder / "data" / "brands.csv")
     model = settings.model.path
     if Path(model).is_dir() and model:
         shutil.copytree(model, folder / "model", ignore=skipped)
