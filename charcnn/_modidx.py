@@ -444,6 +444,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'charcnn.app.typists': { 'charcnn.app.typists.Seen': ('app/typists.html#seen', 'charcnn/app/typists.py'),
                                      'charcnn.app.typists.Visit': ('app/typists.html#visit', 'charcnn/app/typists.py'),
                                      'charcnn.app.typists.Visit.__init__': ('app/typists.html#visit.__init__', 'charcnn/app/typists.py'),
+                                     'charcnn.app.typists.Visit._connect': ('app/typists.html#visit._connect', 'charcnn/app/typists.py'),
                                      'charcnn.app.typists.Visit.close': ('app/typists.html#visit.close', 'charcnn/app/typists.py'),
                                      'charcnn.app.typists.Visit.open': ('app/typists.html#visit.open', 'charcnn/app/typists.py'),
                                      'charcnn.app.typists.Visit.post': ('app/typists.html#visit.post', 'charcnn/app/typists.py'),

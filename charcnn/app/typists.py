@@ -50,8 +50,12 @@ class Visit:
             f"Host: localhost\r\nUser-Agent: {AGENT}\r\nAccept: */*\r\nAccept-Language: en\r\nOrigin: {self.url}\r\n"
             f"Accept-Encoding: gzip, deflate\r\nCookie: {cookie}\r\n"
         )
-        self._reader, self._writer = await asyncio.open_connection(address.hostname, address.port)
+        await self._connect()
         return self
+
+    async def _connect(self) -> None:
+        address = urlsplit(self.url)
+        self._reader, self._writer = await asyncio.open_connection(address.hostname, address.port)
 
     async def post(
         self,
@@ -61,6 +65,8 @@ class Visit:
     ) -> tuple[int, bytes]:  # status and answer
         "Send a body and wait for the answer."
         head = f"POST {path} HTTP/1.1\r\n{self._head}Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        if self._reader.at_eof():  # the server closes connections that are not used for seconds
+            await self._connect()
         self._writer.write(head.encode() + body)
         header = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         length = int(header.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
