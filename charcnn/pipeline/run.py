@@ -67,6 +67,10 @@ def execute(
     except papermill.PapermillExecutionError as e:
         reason = (e.evalue or "").strip().splitlines() or ["no message"]
         kind, said = (Incomplete, "") if e.ename == "Incomplete" else (StageFailed, f"{e.ename}: ")
+        if e.ename == "ModuleNotFoundError" and (missing := re.search("'(.+?)'", reason[0])):
+            from charcnn.cli import explain_missing  # which imports this room when a verb of it runs
+
+            reason = [explain_missing(missing[1])]
         raise kind(f"stage {name}, cell {e.exec_count}: {said}{reason[0]}; see {output}") from e
     except DeadKernelError as e:
         raise StageFailed(f"stage {name}: its process died, perhaps for want of memory; see {output}") from e
