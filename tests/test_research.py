@@ -123,18 +123,24 @@ def test_the_bundled_model_is_above_every_baseline(robustness, corruption):
 
 
 def test_reviews_are_held_out_of_training(folder):
-    shutil.copytree(PRETRAINED, folder / "teacher")
-    own = {"options": yaml.safe_load(QUICK), "teacher": {"run": str(folder / "teacher"), "snippets": 20}}
-    first = own | {"run": "runs/student", "model": str(folder / "tiny.yaml")}
+    made = folder / "runs/bundled/now"  # a run of the pipeline, as its record has it
+    for name, source in {"dataset": folder / "dataset", "teacher": PRETRAINED}.items():
+        shutil.copytree(source, made / name)
     (folder / "tiny.yaml").write_text(TINY)
-    stages = [
-        {"run": "runs/teacher", "model": "nowhere.yaml"},
-        first,
-        own | {"run": "runs/more", "model": "runs/student/best"},
-    ]
-    (folder / "stages.yaml").write_text(yaml.safe_dump({"dataset": "data/dataset", "stages": stages}))
-    options = (f"config={folder}/stages.yaml", f"run={folder}/held-out", f"results={folder}/held_out.csv")
-    study(folder, "16_held_out", *options)
+    own = {"dataset": str(made / "dataset"), "options": yaml.safe_load(QUICK), "snippets": 20}
+    taught = own | {"teacher": str(made / "teacher")}
+    parameters = {
+        "dataset": {},
+        "teacher": own | {"model": "nowhere.yaml"},
+        "student": taught | {"model": str(folder / "tiny.yaml")},
+        "more": taught | {"model": str(made / "student/best")},
+    }
+    stages = {
+        name: {"stage": "train" if values else "dataset", "status": "complete", "folder": f"bundled/now/{name}", "parameters": values}
+        for name, values in parameters.items()
+    }  # fmt: skip
+    (made / "run.json").write_text(json.dumps({"stages": stages}))
+    study(folder, "16_held_out", f"bundled={made}", f"run={folder}/held-out", f"results={folder}/held_out.csv")
     table = pd.read_csv(folder / "held_out.csv")
     assert set(table["source"]) == {"all", "yelp", "drugs"} and table["above"].nunique() == 5
     runs = [json.loads((folder / f"held-out/{run}/history.json").read_text()) for run in ("student", "more")]
