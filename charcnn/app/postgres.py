@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from .exports import TEXT_COLUMNS, Progress, neutralised, write_batches
-from .queries import COLUMNS, Fetch, Filter, Page, read_page
+from .queries import COLUMNS, Fetch, Filter, ReviewTable, check_changes
 from .reviews import Review, ReviewError, StoreError, check_review, keep_address
 from .store import ReviewStore
 from ..settings import Settings
@@ -54,7 +54,7 @@ INSERT INTO schema_version SELECT 1 WHERE NOT EXISTS (SELECT FROM schema_version
 """
 
 # %% ../../nbs/app/07_postgres.ipynb #9f5735db
-class PostgresStore:
+class PostgresStore(ReviewTable):
     "Keeps reviews in PostgreSQL. Safe to share between threads and processes."
 
     def __init__(
@@ -132,35 +132,6 @@ def fetching(self: PostgresStore) -> Iterator[Fetch]:
     with self._connection("read the reviews") as connection:
         yield lambda sql, values=(): connection.execute(_dialect(sql), list(values)).fetchall()
 
-# %% ../../nbs/app/07_postgres.ipynb #e148fa70
-@patch
-def page(
-    self: PostgresStore,
-    size: int = 20,  # rows a page, 1-1000
-    which: Filter = Filter(),  # the reviews to choose from
-    order: str = "newest",  # a key of `charcnn.app.queries.ORDERS`
-    cursor: str = "",  # `next` or `previous` of another page; empty: the first page
-) -> Page:
-    "Read one page of the reviews. Raises `ReviewError` for a page that cannot be, or `StoreError`."
-    with self.fetching() as fetch:
-        return read_page(fetch, size, which, order, cursor)
-
-
-@patch
-def get(
-    self: PostgresStore,
-    id: int,  # of a review
-) -> dict | None:  # its row; None: there is no such review
-    "Read one review. Raises `StoreError`."
-    with self.fetching() as fetch:
-        return next(iter(fetch(f"SELECT {', '.join(COLUMNS)} FROM reviews WHERE id = ?", [id])), None)
-
-
-@patch
-def __len__(self: PostgresStore) -> int:
-    with self.fetching() as fetch:
-        return fetch("SELECT count(*) AS n FROM reviews")[0]["n"]
-
 # %% ../../nbs/app/07_postgres.ipynb #94c2918f
 @patch
 def add(
@@ -194,10 +165,7 @@ def edit(
     why: str = "admin",  # kept in the trace
 ) -> dict:  # the row as it is now
     "Correct a review; what a person wrote is not altered. Raises `ReviewError` for what cannot be, else `StoreError`."
-    changes = {key: value for key, value in {"rating": rating, "brand": brand}.items() if value or value == 0}
-    Filter(rating=rating)
-    if not changes:
-        raise ReviewError("nothing to change: give a rating or a brand")
+    changes = check_changes(rating, brand)
     names = ", ".join(f"{name} = %s" for name in changes)
     with self._connection("correct the review") as connection, connection.transaction():
         found = connection.execute(

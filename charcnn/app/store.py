@@ -25,7 +25,7 @@ from .database import Database
 from .exports import Progress, export_reviews
 from .journal import Journal
 from .mirror import Mirror, archive_segments
-from .queries import COLUMNS, Fetch, Filter, Page, read_page
+from .queries import COLUMNS, Fetch, Filter, ReviewTable, check_changes
 from .reviews import Review, ReviewError, StoreError, check_review, keep_address, load_ip_key
 from ..settings import Settings
 
@@ -56,7 +56,7 @@ def adopted(
         yield {"n": last, "from": after + 1, "kind": "removed"}
 
 # %% ../../nbs/app/06_store.ipynb #104fbe1d
-class ReviewStore:
+class ReviewStore(ReviewTable):
     "Keeps reviews in a journal and a database. Safe to share between threads; one process at a time."
 
     def __init__(
@@ -210,42 +210,12 @@ def _remember(self: ReviewStore, key: str, number: int) -> None:
 
 # %% ../../nbs/app/06_store.ipynb #948d71ca
 @patch
-def page(
-    self: ReviewStore,
-    size: int = 20,  # rows a page, 1-1000
-    which: Filter = Filter(),  # the reviews to choose from
-    order: str = "newest",  # a key of `charcnn.app.queries.ORDERS`
-    cursor: str = "",  # `next` or `previous` of another page; empty: the first page
-) -> Page:
-    "Read one page of the reviews. Raises `ReviewError` for a page that cannot be, or `StoreError`."
-    with self.fetching() as fetch:
-        return read_page(fetch, size, which, order, cursor)
-
-
-@patch
 @contextmanager
 def fetching(self: ReviewStore) -> Iterator[Fetch]:
     "Run SQL on the table as it is now. Raises `StoreError`."
     self.catch_up()
     with self.database.reading() as cursor:
         yield lambda sql, values=(): cursor.sql(sql, params=list(values)).to_arrow_table().to_pylist()
-
-
-@patch
-def get(
-    self: ReviewStore,
-    id: int,  # of a review
-) -> dict | None:  # its row; None: there is no such review
-    "Read one review. Raises `StoreError`."
-    with self.fetching() as fetch:
-        return next(iter(fetch(f"SELECT {', '.join(COLUMNS)} FROM reviews WHERE id = ?", [id])), None)
-
-
-@patch
-def __len__(self: ReviewStore) -> int:
-    self.catch_up()
-    with self.database.reading() as cursor:
-        return cursor.execute("SELECT count(*) FROM reviews").fetchall()[0][0]
 
 # %% ../../nbs/app/06_store.ipynb #b56563be
 @patch
@@ -291,10 +261,7 @@ def edit(
     why: str = "admin",  # kept in the trace
 ) -> dict:  # the row as it is now
     "Correct a review; what a person wrote is not altered. Raises `ReviewError` for what cannot be, else `StoreError`."
-    changes = {key: value for key, value in {"rating": rating, "brand": brand}.items() if value or value == 0}
-    Filter(rating=rating)
-    if not changes:
-        raise ReviewError("nothing to change: give a rating or a brand")
+    changes = check_changes(rating, brand)
     with self._editing:
         if not self.get(id):
             raise ReviewError(f"id: there is no review {id}")

@@ -381,8 +381,8 @@ def _prepare(connection, sources, validation, options: DatasetOptions, work: Pat
     made = DatasetDict()
     for split in report["splits"]:
         made[split] = _write_split(connection, split, features, work / f"{split}.arrow", progress)
-    languages = connection.execute("SELECT DISTINCT language FROM judged JOIN kept USING (row) ORDER BY 1").fetchall()
-    report["languages"] = [language for (language,) in languages if language]
+    languages = connection.execute("SELECT language, count(*) FROM judged JOIN kept USING (row) GROUP BY 1 ORDER BY 1")
+    report["languages"] = dict(languages.fetchall())  # "": rows that do not say
     report["fingerprint"] = fingerprint(made)
     with _bars_of_datasets(progress):
         made.save_to_disk(str(work / "whole"))
@@ -393,12 +393,12 @@ def _prepare(connection, sources, validation, options: DatasetOptions, work: Pat
 # %% ../../nbs/dataset/03_prepare.ipynb #a48e43e0
 def _card(report: dict, dataset: DatasetDict) -> str:
     kind = "reviews" if "rating" in dataset["train"].column_names else "texts"
-    splits = report["splits"]
+    splits, languages = report["splits"], [language for language in report["languages"] if language]
     names = list(next(iter(splits.values())))
     whole = [["split", kind], *([split, f"{sum(counts.values()):,}"] for split, counts in splits.items())]
     each = [["label", *splits], *([name, *(f"{counts[name]:,}" for counts in splits.values())] for name in names)]
     lines = [
-        "---", *(["language:", *(f"- {language}" for language in report["languages"])] if report["languages"] else []), "task_categories: [text-classification]", "tags: [charcnn, reviews, sentiment]" if kind == "reviews" else "tags: [charcnn]", "---", "",
+        "---", *(["language:", *(f"- {language}" for language in languages)] if languages else []), "task_categories: [text-classification]", "tags: [charcnn, reviews, sentiment]" if kind == "reviews" else "tags: [charcnn]", "---", "",
         f"# {kind.capitalize()}", "", f"Fingerprint `{report['fingerprint']}`. A split depends on the text alone.", "",
         *_table(whole), "", *_table(each), "", *(f"- {line}" for line in describe_sources(report)),
         "", f"{report['read']:,} rows were read; left out:", "",

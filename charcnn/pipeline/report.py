@@ -68,16 +68,17 @@ def data_section(
 ) -> list[str]:
     "Say what the data is, and what was left out and why."
     report = _read(Path(dataset) / "report.json")
-    splits, languages = report["splits"], report.get("languages") or ["unknown"]
+    splits = report["splits"]
     names = list(next(iter(splits.values())))
     counts = [[plain(name), *(f"{labels[name]:,}" for labels in splits.values())] for name in names[:50]]
     whole = [["all", *(f"{sum(labels.values()):,}" for labels in splits.values())]]
+    languages = [[plain(name or "not said"), f"{count:,}"] for name, count in report["languages"].items()]
     sources = [[plain(source["name"]), f"{source['rows']:,}"] for source in report["sources"]]
     dropped = sorted(report["dropped"].items(), key=lambda item: -item[1])
     left = [f"- {count:,}: {plain(reason)}" for reason, count in dropped] or ["- nothing"]
     return [
-        "## Data", "", f"Fingerprint `{report['fingerprint']}`. Languages: {plain(', '.join(languages))}.", "",
-        *table([["label", *splits], *counts, *whole]), *table([["source", "rows"], *sources]),
+        "## Data", "", f"Fingerprint `{report['fingerprint']}`.", "",
+        *table([["label", *splits], *counts, *whole]), *table([["source", "rows"], *sources]), *table([["language", "rows"], *languages]),
         f"{report['read']:,} rows were read; left out:", "", *left, "",
     ]  # fmt: skip
 
