@@ -141,11 +141,15 @@ def _handler(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
             if rest in ("", "revision/main") or rest == f"revision/{hub.heads[name]}":
                 return 200, hub.info(name), {}
             if rest.startswith("tree/"):
-                tree = [
-                    {"type": "file", "path": path, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-                    for path, content in sorted(hub.files[name].items())
-                ]
-                return 200, tree, {}
+                folder = "".join(f"{part}/" for part in rest.split("/")[2:])
+                found = [path for path in sorted(hub.files[name]) if path.startswith(folder)]
+                if folder and not found:
+                    return 404, {"error": "no such folder"}, {"X_Error_Code": "EntryNotFound"}
+                deep = "recursive=true" in self.path.lower()
+                shown = (
+                    found if deep else dict.fromkeys(folder + path[len(folder) :].partition("/")[0] for path in found)
+                )
+                return 200, [self.entry(name, path) for path in shown], {}
             if rest.startswith("preupload/"):
                 named = [each["path"] for each in json.loads(body)["files"]]
                 modes = [{"path": each, "uploadMode": "regular", "shouldIgnore": False} for each in named]
@@ -160,6 +164,12 @@ def _handler(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
                 kept[given["key"]] = given["value"]
                 return 200, {} if rest == "secrets" else {key: {"value": value} for key, value in kept.items()}, {}
             return 404, {"error": "not here"}, {}
+
+        def entry(self, name: str, path: str) -> dict:
+            if path not in hub.files[name]:
+                return {"type": "directory", "path": path, "oid": hashlib.sha1(path.encode()).hexdigest()}
+            content = hub.files[name][path]
+            return {"type": "file", "path": path, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
 
         def handle(self):
             with suppress(ConnectionError):  # the client was killed
