@@ -70,7 +70,7 @@ def as_columns(
 ) -> dict[str, pa.Array]:
     "Read label, score and rating of ratings off the probabilities, or label and probability of other labels."
     blank, neutral = np.isnan(probabilities[:, 0]), labels.neutral_score()
-    probabilities = np.where(blank[:, None], np.float32(neutral.probabilities), probabilities)
+    probabilities = np.where(blank[:, None], np.array(neutral.probabilities, np.float32), probabilities)
     places = labels.label_probabilities(probabilities).argmax(-1)
     places[blank] = len(labels.names)
     label = pa.array([*labels.names, neutral.label]).take(pa.array(places))

@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -42,21 +42,25 @@ _EXTRAS = {
         "dateparser",
         "py3langid",
     ),
+    "hub": ("huggingface_hub",),
     "dataset": ("datasets", "duckdb", "charset_normalizer", "python_calamine"),
     "engines": ("pyarrow",),
     "train": ("torch", "accelerate", "sklearn", "onnx", "jinja2", "yaml", "fastcore"),
     "research": ("tokenizers", "transformers"),
-    "app": ("gradio", "fastapi", "uvicorn"),
+    "app": ("gradio", "fastapi", "uvicorn", "duckdb", "pyarrow", "filelock"),
     "notebooks": ("papermill", "omegaconf", "optuna", "markdown_it"),
 }
+_OF_VERB = {"serve": "app", "store": "app", "deploy": "app"}  # where several extras have a package
 
 
 def explain_missing(
     module: str,  # that could not be imported
+    verb: str = "",  # that needs it
 ) -> str:
     "Say which extra installs a missing package."
     package = module.split(".")[0]
-    extra = next((extra for extra, packages in _EXTRAS.items() if package in packages), None)
+    extras = [extra for extra, packages in _EXTRAS.items() if package in packages]
+    extra = _OF_VERB[verb] if _OF_VERB.get(verb) in extras else next(iter(extras), None)
     return f"this verb needs {package}; " + (
         f"`pip install 'charcnn[{extra}]'`" if extra else f"`pip install {package}`"
     )
@@ -67,9 +71,9 @@ def main() -> None:
     # Threads that spin while they wait take the cores from each other where something else runs, too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        return app()
     except ModuleNotFoundError as e:
-        reason = explain_missing(e.name or "")
+        reason = explain_missing(e.name or "", *sys.argv[1:2])
     except (ValueError, TypeError, OSError, RuntimeError) as e:
         reason = str(e) or type(e).__name__
     print(f"charcnn: {reason}", file=sys.stderr)
@@ -205,7 +209,7 @@ def dataset(
         list[str] | None, typer.Option(help="A preprocessing step, e.g. remove_urls. Repeatable, in order.")
     ] = None,
     group_labels: Annotated[
-        str,
+        Literal["classes", "ratings", "binary"],
         typer.Option(
             help="Of ratings: classes (bad, average, good), ratings (1-5) or binary (bad, good); what a model predicts."
         ),
@@ -350,7 +354,7 @@ def evaluate(
 
     splits, _ = load_splits(dataset)
     if split not in splits:
-        raise ValueError(f"{dataset} has no split {split!r}; its splits: {', '.join(splits)}")
+        raise ValueError(f"{dataset} has no split {split!r}; its splits: {', '.join(map(str, splits))}")
     scorer = _scorer(model)
     measures = evaluate_scorer(scorer, splits[split], progress)
     _print_measures(measures, scorer.labels)

@@ -100,9 +100,14 @@ def model_facts(
 class ShownBrand(Protocol):
     "A company that the page asks about, as `charcnn.app.brands` loads it."
 
-    name: str
-    website: str  # an address
-    logo_uri: str  # an address that holds the picture itself
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def website(self) -> str: ...  # an address
+
+    @property
+    def logo_uri(self) -> str: ...  # an address that holds the picture itself
 
 
 def _asset(name: str) -> str:
@@ -211,11 +216,11 @@ def export_page(
     parts = {name: (source / name).read_bytes() for name in MODEL_FILES}
     runtime = {name: (WEB / "runtime" / name).read_bytes() for name in (*RUNTIME_FILES, *NOTICES)}
     page, facts = _page_files(brands), model_facts(config)
-    written = [
+    written = (
         _write_part(folder, "page", page),
         _write_part(folder, "model", parts),
         _write_part(folder, "runtime", runtime),
-    ]
+    )
     _replace(folder / "offline.html", _offline_page(facts, page, parts, runtime, api))
     if not (folder / "README.md").exists():
         _replace(folder / "README.md", README)

@@ -67,7 +67,7 @@ def _csv_rows(file: Path, encoding: str, dialect: Dialect) -> Iterator[dict]:
                 if ("" in row and isinstance(row[""], list)) or None in row.values():
                     much = "fewer" if None in row.values() else "more"
                     raise ValueError(
-                        f"{file}, line {reader.line_num}: {much} fields than the {len(reader.fieldnames)} columns of its header"
+                        f"{file}, line {reader.line_num}: {much} fields than the {len(reader.fieldnames or ())} columns of its header"
                     )
                 yield row
         except csv.Error as e:
@@ -250,8 +250,12 @@ def _predicted(scorer: Scorer, texts: list[str]) -> list[dict]:
 
 def _end_with_parent() -> None:
     "Workers hold both ends of their queue, so that they would wait for ever for a parent that was killed."
-    parent_process().join()
+    if parent := parent_process():
+        parent.join()
     os._exit(1)
+
+
+_worker: Scorer  # of a process that scores
 
 
 def _load(folder: Path) -> None:

@@ -66,7 +66,8 @@ _BLOCK = 1 << 20
 
 def open_bytes(file: Path) -> IO[bytes]:
     "Open a file, or what is in a .gz."
-    return gzip.open(file, "rb") if file.suffix.lower() == ".gz" else open(file, "rb")
+    opened: Any = gzip.open if file.suffix.lower() == ".gz" else open
+    return opened(file, "rb")
 
 
 def _not_utf8(file: Path) -> bytes:
@@ -140,7 +141,8 @@ def _as_utf8(file: Path, encoding: str, folder: Path) -> tuple[Path, tuple[str, 
         with open_bytes(file) as old, open(copy, "w", encoding="utf-8", newline="") as new:
             shutil.copyfileobj(io.TextIOWrapper(old, encoding=found, newline=""), new, _BLOCK)
     except UnicodeError as e:
-        raise ValueError(f"{file} is not {found}: {e.reason} at byte {e.start} of a block; see --encoding") from e
+        place = f"{e.reason} at byte {e.start} of a block" if isinstance(e, UnicodeDecodeError) else str(e)
+        raise ValueError(f"{file} is not {found}: {place}; see --encoding") from e
     said = f"read as {found}" + (f", e.g. {example.strip()[:80]!r}" if example else "")
     return copy, () if encoding or marked else (said,)
 
@@ -177,11 +179,12 @@ def _share_that_fits(sample: str, record: re.Pattern) -> float:
         if (match := record.match(sample, place)) and match.end() > place:
             good, place = good + 1, match.end()
         else:
-            bad, place = bad + 1, max(line_end.search(sample, place).end(), place + 1)
+            end = line_end.search(sample, place)
+            bad, place = bad + 1, max(end.end() if end else 0, place + 1)
     return good / max(good + bad, 1)
 
 # %% ../nbs/09_formats.ipynb #2c2dba95
-_STYLES = {
+_STYLES: dict[tuple[str, str], dict[str, Any]] = {
     ('"', '"'): {},
     ('"', "\\"): {"doublequote": False, "escapechar": "\\"},
     ("", ""): {"quoting": csv.QUOTE_NONE},
@@ -338,7 +341,7 @@ def _unzip(file: Path, folder: Path) -> Path:
             copy = folder / Path(names[0]).name
             with archive.open(names[0]) as packed, open(copy, "wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked, _BLOCK)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as e:
+    except (zipfile.BadZipFile, RuntimeError) as e:
         raise ValueError(f"it cannot be unpacked: {e}") from e
     return copy
 
@@ -370,7 +373,7 @@ def columns_of(
     "List the columns of a relation."
     found = []
     for name, kind, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall():
-        if name in (names or {}):
+        if names and name in names:
             found.append((name, f"([{', '.join(map(quoted, names[name]))}]::VARCHAR[])[{named(name)} + 1]"))
             continue
         if not kind.startswith("STRUCT("):

@@ -24,7 +24,7 @@ def whole_star(
 
 # %% ../nbs/02_labels.ipynb #8a4bab97
 # The class of each rating from 1 to 5, from 0 on.
-GROUPINGS = {
+GROUPINGS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "ratings": (("1", "2", "3", "4", "5"), (0, 1, 2, 3, 4)),
     "classes": (("bad", "average", "good"), (0, 0, 1, 2, 2)),
     "binary": (("bad", "good"), (0, 0, -2, 1, 1)),

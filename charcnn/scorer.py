@@ -9,15 +9,16 @@ __all__ = ['BUNDLED_MODEL', 'POINTER', 'ModelError', 'read_config', 'find_model'
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import onnxruntime
 from fastcore.basics import patch
-from rich.progress import Progress
 
 from .labels import Labels, Score
 from .text import PADDING, UNKNOWN, Encoder, preprocess
@@ -62,8 +63,10 @@ def find_model(
         return folder
     if folder.exists() or len(folder.parts) != 2 or folder.is_absolute() or str(name).startswith("."):
         raise ModelError(f"{name} is neither a model folder nor the id of a Hub repository (owner/name)")
-    from huggingface_hub import snapshot_download  # slow to import, and not needed for a folder
-
+    try:
+        from huggingface_hub import snapshot_download  # an extra: nothing else of the base needs it
+    except ModuleNotFoundError as e:
+        raise ModelError(f"{name}: no such folder here; to ask the Hub for it, `pip install 'charcnn[hub]'`") from e
     try:
         return Path(snapshot_download(str(name), revision=revision, allow_patterns=["config.json", "model.onnx"]))
     except Exception as e:  # the Hub client raises many kinds; each means that the model is not to be had
@@ -72,9 +75,10 @@ def find_model(
 
 # %% ../nbs/03_scorer.ipynb #6f24dbc5
 def _windows(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    if hasattr(texts, "__getitem__") and hasattr(texts, "__len__"):  # a list or a column: cut, then turned into strings
+    if hasattr(texts, "__getitem__") and isinstance(texts, Sized):  # a list or a column: cut, then turned into strings
+        column: Any = getattr(texts, "iloc", texts)  # of pandas, which may index by label
         for start in range(0, len(texts), size):
-            window = getattr(texts, "iloc", texts)[start : start + size]  # of pandas, which may index by label
+            window = column[start : start + size]
             as_list = next(
                 (getattr(window, name) for name in ("to_pylist", "to_list", "tolist") if hasattr(window, name)), None
             )
@@ -129,16 +133,21 @@ class Scorer:
         return cls(find_model(name, revision), threads)
 
 # %% ../nbs/03_scorer.ipynb #d2f343ac
+@overload
+def __call__(self: Scorer, text: str) -> Score: ...
+@overload
+def __call__(self: Scorer, text: Iterable[str]) -> list[Score]: ...
 @patch
 def __call__(
     self: Scorer,
     text: str | Iterable[str],  # any string, or several: a list, a column, an iterator
 ) -> Score | list[Score]:  # a list for several texts
     "Score a text, or several. A blank one is neutral, or has no label. Raises `TypeError` for a non-string."
-    if not isinstance(text, str) and isinstance(text, Iterable) and not isinstance(text, (bytes, Mapping)):
+    if isinstance(text, Iterable) and not isinstance(text, (str, bytes, Mapping)):
         return list(self.many(text))
-    ids = self.encoder([text])
-    if not ids.size or text.isspace():
+    one: Any = text  # the encoder refuses what is no string
+    ids = self.encoder([one])
+    if not ids.size or one.isspace():
         return self.labels.neutral_score()
     return self.labels.scores(self._run(ids))[0]
 
@@ -234,18 +243,29 @@ def many(
     return self._many(texts, batch_size, progress)
 
 
+@contextmanager
+def _bar(total: int | None, shown: bool) -> Iterator[Callable[[int], object]]:
+    if not shown:
+        yield lambda done: None
+        return
+    from rich.progress import Progress  # a fifth of the time to the first score
+
+    with Progress() as bar:
+        task = bar.add_task("scoring", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
 @patch
 def _many(self: Scorer, texts: Iterable[str], batch_size: int, progress: bool) -> Iterator[Score]:
-    total, done = len(texts) if hasattr(texts, "__len__") else None, 0
-    with Progress(disable=not progress) as bar:
-        task = bar.add_task("scoring", total=total)
+    total, done = len(texts) if isinstance(texts, Sized) else None, 0
+    with _bar(total, progress) as show:
         for window in _windows(texts, 64 * batch_size):
             for row, text in enumerate(window, done):
                 if not isinstance(text, str):
                     raise TypeError(f"text {row} is {type(text).__name__}, not a string: {text!r:.80}")
             yield from self._score_window(window, batch_size)
             done += len(window)
-            bar.update(task, completed=done)
+            show(done)
 
 # %% ../nbs/03_scorer.ipynb #74700ce6
 @patch

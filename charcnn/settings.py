@@ -125,7 +125,7 @@ class SettingsError(ValueError):
     "A key or value in `settings.ini` or the environment that cannot be used."
 
 
-def _convert(text: str, kind: type, where: str, root: Path):
+def _convert(text: str, kind: Any, where: str, root: Path):
     if typing.get_origin(kind) is Literal:
         allowed = typing.get_args(kind)
         if text not in allowed:

@@ -9,7 +9,6 @@ __all__ = ['push']
 import tempfile
 from pathlib import Path
 
-from datasets import DatasetDict
 from huggingface_hub import DatasetCard, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -49,6 +48,8 @@ def push(
 
 # %% ../../nbs/export/04_hub.ipynb #a1edc666
 def _push_dataset(api: HfApi, folder: Path, repository: str) -> None:
+    from datasets import DatasetDict  # which a model folder does not need
+
     parts = DatasetDict.load_from_disk(str(folder))
     with tempfile.TemporaryDirectory() as work:
         for split, rows in parts.items():
