@@ -5,10 +5,10 @@ BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lab bench model readme browser clean
+.PHONY: help demo test wheel-test lab hooks bench model readme browser release clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 demo: .venv/app ## install what the page needs, and serve it at http://127.0.0.1:7860
 	@$(BIN)/charcnn serve
@@ -16,8 +16,16 @@ demo: .venv/app ## install what the page needs, and serve it at http://127.0.0.1
 test: .venv/all browser ## install everything, then check notebooks, code and tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/check.sh
 
+wheel-test: ## install the wheel where nothing else is, and try it: WHEEL=file, PYTHON=python3.13
+	rm -rf build/wheel-test && $(PYTHON) -m venv build/wheel-test
+	build/wheel-test/bin/python -m pip install --quiet --disable-pip-version-check build pytest
+	CHARCNN_WHEEL="$(WHEEL)" build/wheel-test/bin/python -m pytest -q --noconftest tests/test_wheel.py
+
 lab: .venv/all ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir . --LabApp.default_url=/lab/tree/nbs
+
+hooks: .venv/all ## install everything, and check each commit before it is made
+	$(BIN)/pre-commit install
 
 bench: .venv/all browser ## time scoring, training, crawling and keeping against named baselines, and typing
 	$(BIN)/python -m charcnn.train.benchmark
@@ -34,6 +42,9 @@ readme: .venv/all ## write README.md from nbs/index.ipynb, and nbs/README.md fro
 	@cd nbs && ../$(BIN)/python list_chapters.py > README.md
 	@$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout nbs/index.ipynb | sed 's#(images/#(nbs/images/#g' \
 	  | awk '/^```/ {open = !open; if (open && $$0 == "```") $$0 = "```python"} 1' > README.md
+
+release: .venv/all ## check everything, then commit and tag: make release VERSION=1.2.3
+	@$(BIN)/python deploy/release.py "$(VERSION)" $(MAKE) test
 
 browser:
 	@command -v chromedriver >/dev/null || tests/install_browser.sh

@@ -94,4 +94,6 @@ def main(
 
 # %% ../../nbs/app/30_benchmark.ipynb #de8d7d90
 if __name__ == "__main__" and "__file__" in globals():
-    main()
+    import typer
+
+    typer.run(main)

@@ -296,4 +296,6 @@ def main(
 
 # %% ../../nbs/app/31_typists.ipynb #853b8134
 if __name__ == "__main__" and "__file__" in globals():
-    main()
+    import typer
+
+    typer.run(main)

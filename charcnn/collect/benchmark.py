@@ -114,4 +114,6 @@ def main(
 
 
 if __name__ == "__main__" and "__file__" in globals():
-    main()
+    import typer
+
+    typer.run(main)

@@ -127,4 +127,6 @@ def main() -> None:
 
 # %% ../../nbs/research/03_speed.ipynb #8a6163c2
 if __name__ == "__main__" and "__file__" in globals():
-    main()
+    import typer
+
+    typer.run(main)

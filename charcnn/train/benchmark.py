@@ -381,4 +381,6 @@ def main() -> None:
 
 # %% ../../nbs/train/11_benchmark.ipynb #b6757302
 if __name__ == "__main__" and "__file__" in globals():
-    main()
+    import typer
+
+    typer.run(main)
