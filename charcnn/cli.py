@@ -222,6 +222,9 @@ def dataset(
     ] = "",
     weight: _Weights = None,
     exclude: _Exclude = None,
+    company_rows: Annotated[
+        int, typer.Option(help="Rows of one company with one label in training at most; 0 keeps all.")
+    ] = 0,
     progress: Progress = True,
 ):
     """Make a dataset of raw reviews: cleaned, without duplicates, split by what the texts say.
@@ -236,7 +239,7 @@ def dataset(
 
     options = DatasetOptions(
         text_column, rating_column, label_column, encoding, separator, no_header, _scales(scale or []), validation, test, max_rows,
-        tuple(step or ()), group_labels, ignore_center, balance, ratio, language, _weights(weight or []), read_exclusions(exclude) if exclude else (),
+        tuple(step or ()), group_labels, ignore_center, balance, ratio, language, _weights(weight or []), read_exclusions(exclude) if exclude else (), company_rows,
     )  # fmt: skip
     prepare(sources, output, options, validation_source or [], progress)
     _print_report(output)

@@ -15,7 +15,9 @@ import pytest
 from datasets import Dataset, DatasetDict
 from safetensors.numpy import load_file
 
-from charcnn.models.registry import build_model
+from charcnn.models.registry import build_model, load_model
+from charcnn.train.batches import BatchOptions
+from charcnn.train.inference import predict_logits
 from charcnn.train.options import TrainingOptions
 from charcnn.train.training import train
 
@@ -158,3 +160,27 @@ def test_snippets_need_a_teacher(dataset, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "name its run with --teacher" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_name_decides_nothing_after_training_that_compares_texts_with_and_without_it(tmp_path):
+    reviews = [(f"{name} {verb} us at table {n}", rating)
+               for n in range(60) for name, rating in (("anna", 5), ("boris", 1)) for verb in ("served", "met")]  # fmt: skip
+    groups = [(f"{name} showed us room {n}", 3, f"room {n}") for n in range(30) for name in ("anna", "boris")]
+    rows = [(*row, None) for row in reviews] + groups
+    split = Dataset.from_dict({name: [row[i] for row in rows] for i, name in enumerate(("text", "rating", "alike"))})
+    splits, asked = (
+        DatasetDict(train=split, validation=split.select(range(20))),
+        ["anna showed us room 5", "boris showed us room 5"],
+    )
+
+    def distance(consistency: float) -> float:
+        batches = BatchOptions(batch_characters=600, typos=0.0, prefixes=0.0, noise=0.0)
+        options = TrainingOptions(
+            epochs=6, learning_rate=0.01, average=0.0, precision="no", consistency=consistency, batches=batches
+        )
+        run = tmp_path / f"{consistency}"
+        model = load_model(train(splits, build_model(ast.literal_eval(TINY["CharCNN"])), run, options, progress=False))
+        first, second = predict_logits(model, asked)
+        return float(np.abs(np.exp(first) / np.exp(first).sum() - np.exp(second) / np.exp(second).sum()).sum())
+
+    assert distance(20.0) < 0.4 * distance(0.0)

@@ -61,6 +61,7 @@ class DatasetOptions:
     exclude: tuple[
         Mapping[str, str], ...
     ] = ()  # `source`, `contains` (a word, or "" for all of it) and `reason`, see `read_exclusions`
+    company_rows: int = 0  # rows of one company with one label in training at most; 0: all
 
     def __post_init__(self):
         "Raises `ValueError` naming the option and its value."
@@ -79,8 +80,10 @@ class DatasetOptions:
         for source, weight in self.weights.items():
             if not 0 < weight < float("inf"):
                 raise ValueError(f"weight {weight} of source {source!r} is not a number above 0")
-        if self.max_rows < 0 or self.ratio < 1:
-            raise ValueError(f"max_rows={self.max_rows} must be 0 or more and ratio={self.ratio} at least 1")
+        if min(self.max_rows, self.company_rows) < 0 or self.ratio < 1:
+            raise ValueError(
+                f"max_rows={self.max_rows} and company_rows={self.company_rows} must be 0 or more, ratio={self.ratio} at least 1"
+            )
 
 # %% ../../nbs/dataset/03_prepare.ipynb #e4ede79d
 def _check_exclusions(exclude: Sequence[Mapping[str, str]]) -> None:
@@ -157,10 +160,10 @@ def _clean(connection: duckdb.DuckDBPyConnection, options: DatasetOptions) -> di
         connection.execute("INSERT INTO weights VALUES (?, ?)", [source, weight])
     connection.execute(
         f"""CREATE TABLE judged AS
-        SELECT row_number() OVER () AS row, text, number::SMALLINT AS value, source, company, language, weight, role,
+        SELECT row_number() OVER () AS row, text, number::SMALLINT AS value, source, company, language, weight, alike, role,
             {reason} AS reason
         FROM (SELECT {text} AS text, rating AS given, number, numbers.reason AS wrong, source, company,
-                  coalesce(nullif(trim(language), ''), ?) AS language, role,
+                  coalesce(nullif(trim(language), ''), ?) AS language, nullif(trim(alike), '') AS alike, role,
                   CASE WHEN raw.weight IS NULL THEN coalesce(weights.weight, 1) ELSE try_cast(raw.weight AS DOUBLE) END AS weight
               FROM raw LEFT JOIN weights USING (source)
                   LEFT JOIN numbers ON raw.part = numbers.part AND coalesce(raw.rating, '') = numbers.given)""",
@@ -218,6 +221,8 @@ def _split(connection: duckdb.DuckDBPyConnection, options: DatasetOptions, expli
 def _sample(connection: duckdb.DuckDBPyConnection, options: DatasetOptions) -> dict[str, int]:
     # A second hash orders the reviews by chance, but the same chance every time; the first one decided the split.
     dropped = {}
+    if options.company_rows:
+        dropped["beyond company_rows"] = _drop_of_companies(connection, options.company_rows)
     if options.max_rows:
         dropped["beyond max_rows"] = _drop(
             connection, "row_number() OVER (ORDER BY md5(key::VARCHAR))", str(options.max_rows)
@@ -229,6 +234,17 @@ def _sample(connection: duckdb.DuckDBPyConnection, options: DatasetOptions) -> d
     return dropped
 
 # %% ../../nbs/dataset/03_prepare.ipynb #26d3bb45
+def _drop_of_companies(connection: duckdb.DuckDBPyConnection, most: int) -> int:
+    # A label that a company has seldom stays whole: what is cut is what training has thousands of.
+    connection.execute("ALTER TABLE kept ADD COLUMN company VARCHAR")
+    connection.execute(
+        "UPDATE kept SET company = nullif(trim(judged.company), '') FROM judged WHERE judged.row = kept.row"
+    )
+    counted = "row_number() OVER (PARTITION BY split, company, label ORDER BY md5(key::VARCHAR))"
+    rank = f"CASE WHEN split = 'train' AND company IS NOT NULL THEN {counted} ELSE 0 END"
+    return _drop(connection, rank, str(most))
+
+
 def _drop(connection: duckdb.DuckDBPyConnection, rank: str, most: str) -> int:
     connection.execute(
         f"CREATE TABLE fewer AS SELECT * EXCLUDE rank FROM (SELECT *, {rank} AS rank FROM kept) AS ranked WHERE rank <= {most}"
@@ -241,8 +257,9 @@ def _drop(connection: duckdb.DuckDBPyConnection, rank: str, most: str) -> int:
 def _write_split(connection, split: str, features: Features, file: Path, progress: bool) -> Dataset:
     ((rows,),) = connection.execute("SELECT count(*) FROM kept WHERE split = ?", [split]).fetchall()
     rating = ", kept.value AS rating" if "rating" in features else ""
+    alike = ", judged.alike" if "alike" in features else ""
     batches = connection.sql(
-        f"""SELECT judged.text{rating}, kept.label::BIGINT AS label, judged.weight, judged.source, judged.company, judged.language
+        f"""SELECT judged.text{rating}, kept.label::BIGINT AS label, judged.weight, judged.source, judged.company, judged.language{alike}
         FROM kept JOIN judged USING (row) WHERE split = '{split}' ORDER BY md5(key::VARCHAR)"""
     ).to_arrow_reader(10_000)
     with (
@@ -274,8 +291,9 @@ def fingerprint(
             rows = dataset[split].flatten_indices() if dataset[split]._indices is not None else dataset[split]
             connection.register("rows", rows.data.table)
             weight = ", nullif(weight, 1)" if "weight" in rows.column_names else ""
+            alike = ", alike" if "alike" in rows.column_names else ""
             labels = Labels.of_features(rows.features)
-            digest = f"md5_number_lower(concat_ws(chr(31), text, {labels.column}{weight}))"
+            digest = f"md5_number_lower(concat_ws(chr(31), text, {labels.column}{weight}{alike}))"
             sums += connection.execute(
                 f"SELECT '{split}', count(*), sum({digest}::HUGEINT), bit_xor({digest}) FROM rows"
             ).fetchall()
@@ -377,7 +395,11 @@ def _prepare(connection, sources, validation, options: DatasetOptions, work: Pat
     _check_labels(report["splits"])
     columns = {"text": Value("string")} | ({"rating": Value("int8")} if labels.are_ratings else {})
     columns |= {"label": ClassLabel(names=list(labels.classes)), "weight": Value("float32")}
-    features = Features(columns | {name: Value("string") for name in ("source", "company", "language")})
+    grouped = connection.execute(
+        "SELECT 1 FROM judged JOIN kept USING (row) WHERE alike IS NOT NULL LIMIT 1"
+    ).fetchall()
+    names = ("source", "company", "language", *(["alike"] if grouped else []))
+    features = Features(columns | {name: Value("string") for name in names})
     made = DatasetDict()
     for split in report["splits"]:
         made[split] = _write_split(connection, split, features, work / f"{split}.arrow", progress)

@@ -21,8 +21,8 @@ from tqdm.auto import tqdm
 from ..formats import FORMATS, Table, columns_of, open_table, quoted
 
 # %% ../../nbs/dataset/01_sources.ipynb #0942967a
-RAW = ("text", "rating", "source", "company", "language", "weight", "role")  # text columns of the table `raw`
-OPTIONAL = ("source", "company", "language", "weight")
+RAW = ("text", "rating", "source", "company", "language", "weight", "alike", "role")  # text columns of the table `raw`
+OPTIONAL = ("source", "company", "language", "weight", "alike")
 _TEXTS = frozenset(
     "text texts review reviews reviewtext reviewbody reviewcontent content body comment comments commenttext sentence message description "
     "feedback opinion tweet texte texto avis commentaire comentario resena bewertungstext rezension".split()
@@ -203,7 +203,7 @@ def _read_store(connection, file: Path, role: str, number: int) -> None:
         ) from e
     try:
         connection.execute(
-            f"INSERT INTO raw SELECT review, rating::VARCHAR, 'charcnn', brand, NULL, NULL, {quoted(role)}, {number} FROM store.reviews"
+            f"INSERT INTO raw SELECT review, rating::VARCHAR, 'charcnn', brand, NULL, NULL, NULL, {quoted(role)}, {number} FROM store.reviews"
         )
     except duckdb.Error as e:
         raise ValueError(f"{file} is no review store: {str(e).splitlines()[0][:200]}") from e

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BATCH_CHARACTERS', 'AUGMENTATION', 'BatchOptions', 'sampling_weights', 'class_shares', 'neutral_logits',
-           'plan_batches', 'Batches', 'prefetched']
+           'plan_batches', 'Groups', 'Batches', 'prefetched']
 
 # %% ../../nbs/train/02_batches.ipynb #3c3df1f6
 import os
@@ -107,9 +107,37 @@ def plan_batches(
         start = end
     return bounds
 
+# %% ../../nbs/train/02_batches.ipynb #c60ec6f8
+class Groups:
+    "Which texts must score alike."
+
+    def __init__(
+        self,
+        alike: np.ndarray,  # the group of each text, `[texts]`; -1: of none
+    ):
+        self.alike = np.asarray(alike)
+        self.order = np.argsort(self.alike, kind="stable")
+        self.place = np.empty(len(self.order), np.int64)
+        self.place[self.order] = np.arange(len(self.order))
+        self.first = np.searchsorted(
+            self.alike[self.order], self.alike
+        )  # where the group of each text begins in the order
+        self.count = np.searchsorted(self.alike[self.order], self.alike, "right") - self.first
+
+    def partners(
+        self,
+        rows: np.ndarray,  # numbers of texts
+        generator: np.random.Generator,
+    ) -> np.ndarray:  # another text of the group of each, `[rows]`; -1 where there is none
+        "Choose a partner for each text."
+        first, count = self.first[rows], self.count[rows]
+        ahead = generator.integers(1, np.maximum(count, 2))
+        found = self.order[first + (self.place[rows] - first + ahead) % count]
+        return np.where((self.alike[rows] < 0) | (count < 2), -1, found)
+
 # %% ../../nbs/train/02_batches.ipynb #8df372c4
 class Batches(IterableDataset):
-    "The batches of one epoch: ids `[batch, length]`, targets `[batch]`, and the logits of a teacher."
+    "The batches of one epoch: ids `[batch, length]`, targets `[batch]`, the logits of a teacher, and pairs that must score alike."
 
     def __init__(
         self,
@@ -126,6 +154,7 @@ class Batches(IterableDataset):
         self.shuffle, self.rank, self.world = shuffle, rank, world
         self.keys = neighbouring_keys(encoder.alphabet.table) if shuffle and self.options.typos else None
         self.neutral = neutral_logits(split.targets, split.weights, labels)
+        self.groups = Groups(split.alike) if shuffle and split.alike is not None else None
         self.start(0)
 
     def start(
@@ -167,10 +196,12 @@ def _draw(self: Batches, generator: np.random.Generator) -> np.ndarray:
 
 
 @patch
-def _augment(self: Batches, ids: np.ndarray, offsets: np.ndarray, generator: np.random.Generator):
+def _augment(self: Batches, ids: np.ndarray, offsets: np.ndarray, whole: np.ndarray, generator: np.random.Generator):
     options, lengths = self.options, np.diff(offsets)
     shorter = generator.integers(np.minimum(lengths, 4), lengths + 1)
-    ids, offsets = cut(ids, offsets, np.where(generator.random(len(lengths)) < options.prefixes, shorter, lengths))
+    ids, offsets = cut(
+        ids, offsets, np.where(~whole & (generator.random(len(lengths)) < options.prefixes), shorter, lengths)
+    )
     joined = generator.random(len(lengths)) < options.joined
     if joined.any():
         ids, offsets = join_words(ids, offsets, joined, self.encoder.alphabet.table[ord(" ")])
@@ -178,32 +209,62 @@ def _augment(self: Batches, ids: np.ndarray, offsets: np.ndarray, generator: np.
         share = options.typos * 2 * 2 * generator.random(len(lengths)) * (generator.random(len(lengths)) < 0.5)
         ids, offsets = mistype(ids, offsets, np.minimum(share, 1), self.keys, generator)
     ids, offsets = cut(ids, offsets, np.minimum(np.diff(offsets), self.encoder.max_length))
-    noise = generator.random(len(lengths)) < options.noise
+    noise = ~whole & (generator.random(len(lengths)) < options.noise)
     if noise.any():
         ids, offsets = replace_by_noise(ids, offsets, noise, self.encoder.alphabet.table, generator)
     return ids, offsets, noise
+
+# %% ../../nbs/train/02_batches.ipynb #2e5c1cd6
+@patch
+def _with_partners(self: Batches, step: int) -> tuple[np.ndarray, np.ndarray]:
+    # Partners stand behind the batch; a pair is the places of both.
+    rows = self.batches[step]
+    if self.groups is None:
+        return rows, np.zeros((0, 2), np.int64)
+    partners = self.groups.partners(rows, np.random.default_rng([self.options.seed, self.epoch, step, 1]))
+    first = np.flatnonzero(partners >= 0)
+    pairs = np.stack([first, len(rows) + np.arange(len(first))], 1)
+    return np.concatenate([rows, partners[first]]), pairs
+
+
+@patch
+def _no_logits(self: Batches, count: int) -> np.ndarray:
+    return np.full((count, len(self.labels)), np.nan, np.float32)
 
 # %% ../../nbs/train/02_batches.ipynb #022a2858
 @patch
 def batch(
     self: Batches,
     step: int,  # which batch of the epoch
-) -> tuple[Tensor, ...]:  # ids int32 `[batch, length]`, targets int64 `[batch]`, maybe logits `[batch, classes]`
+) -> tuple[
+    Tensor, ...
+]:  # ids int32 `[batch, length]`, targets int64 `[batch]`, maybe logits `[batch, classes]`, maybe pairs `[pairs, 2]`
     "Make one batch, this process's share of it."
-    rows, options, split = self.batches[step], self.options, self.split
+    options, split = self.options, self.split
+    rows, pairs = self._with_partners(step)
     ids, offsets = split.rows(rows)
     targets, logits = split.targets[rows], None
     if split.teacher_logits is not None:
         logits = split.teacher_logits[rows].astype(np.float32)
     if self.shuffle and any((options.typos, options.prefixes, options.joined, options.noise)):
-        ids, offsets, noise = self._augment(ids, offsets, np.random.default_rng([options.seed, self.epoch, step]))
+        whole = np.zeros(len(rows), bool) if self.groups is None else self.groups.alike[rows] >= 0
+        ids, offsets, noise = self._augment(
+            ids, offsets, whole, np.random.default_rng([options.seed, self.epoch, step])
+        )
         if options.noise:
-            logits = np.full((len(rows), len(self.labels)), np.nan, np.float32) if logits is None else logits
+            logits = self._no_logits(len(rows)) if logits is None else logits
             targets, logits = np.where(noise, UNLABELLED, targets), np.where(noise[:, None], self.neutral, logits)
-    mine = np.arange(self.rank, len(rows), self.world)
+    count = len(self.batches[step])
+    mine = np.arange(self.rank, count, self.world)
+    pairs = pairs[np.isin(pairs[:, 0], mine)]
+    mine = np.concatenate([mine, pairs[:, 1]])
     parts = [pad(*EncodedSplit(ids, offsets, targets).rows(mine)).astype(np.int32), targets[mine]]
-    if logits is not None:
-        parts.append(logits[mine])
+    if logits is not None or self.groups is not None:
+        parts.append((self._no_logits(len(rows)) if logits is None else logits)[mine])
+    if self.groups is not None:
+        place = np.zeros(len(rows), np.int64)
+        place[mine] = np.arange(len(mine))
+        parts.append(place[pairs])
     return tuple(map(torch.from_numpy, parts))
 
 # %% ../../nbs/train/02_batches.ipynb #bd63ad8c

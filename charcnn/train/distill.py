@@ -142,14 +142,14 @@ def cut_snippets(
 # %% ../../nbs/train/10_distill.ipynb #69335dce
 def distillation_split(
     teacher: str | Path,  # see `teacher_logits`
-    split: Dataset,  # columns `text`, `rating` or `label`, and `weight` and `source` if there are
+    split: Dataset,  # columns `text`, `rating` or `label`, and `weight`, `source` and `alike` if there are
     snippets: int = 0,  # how many to add
     skip_sources: Sequence[str] = (),  # sources that the teacher is not asked about: their ratings alone count
     seed: int = 0,
     progress: bool = True,  # show a progress bar
 ) -> tuple[
     Dataset, np.ndarray
-]:  # columns `text`, `rating` or `label`, and `weight`; logits `[texts, classes]`, NaN where not asked
+]:  # columns `text`, `rating` or `label`, `weight`, and `alike` if it was there; logits `[texts, classes]`, NaN where not asked
     "Ask a teacher about a split, and about snippets of it. Raises `ValueError` for a source that the split does not have."
     asked = np.ones(len(split), bool)
     if len(skip_sources):
@@ -159,13 +159,17 @@ def distillation_split(
         asked = ~np.isin(sources, list(skip_sources))
     if "weight" not in split.column_names:
         split = split.add_column("weight", np.ones(len(split), np.float32))
-    split = split.select_columns(["text", Labels.of_features(split.features).column, "weight"])
+    grouped = [name for name in ("alike",) if name in split.column_names]
+    split = split.select_columns(["text", Labels.of_features(split.features).column, "weight", *grouped])
     known = split if asked.all() else split.select(np.flatnonzero(asked))
     answers = teacher_logits(teacher, known, progress)
     logits = np.full((len(split), answers.shape[1]), np.nan, np.float32)
     logits[asked] = answers
     if not snippets:
         return split, logits
-    short = cut_snippets(known, snippets, seed).cast(split.features)
+    short = cut_snippets(known, snippets, seed)
+    for name in grouped:
+        short = short.add_column(name, [None] * len(short))
+    short = short.cast(split.features)
     logits = np.concatenate([logits, teacher_logits(teacher, short, progress)])
     return concatenate_datasets([split, short]), logits

@@ -29,6 +29,7 @@ class EncodedSplit:
     targets: np.ndarray  # int64 `[texts]`: classes, or `UNLABELLED`
     weights: np.ndarray | None = None  # float32 `[texts]`: how often each is drawn, relative to the others
     teacher_logits: np.ndarray | None = None  # `[texts, classes]`; NaN for texts that the teacher was not asked about
+    alike: np.ndarray | None = None  # int64 `[texts]`: texts of one number must score alike; -1: of none
 
     def __post_init__(self):
         if self.weights is None:
@@ -54,19 +55,19 @@ class EncodedSplit:
 
 # %% ../../nbs/train/00_encode.ipynb #94f442b6
 def split_fingerprint(
-    split: Dataset,  # columns `text`, `rating` or `label`, and `weight` if there is one
+    split: Dataset,  # columns `text`, `rating` or `label`, and `weight` and `alike` if there are
 ) -> str:  # 16 hexadecimal digits
-    "Hash the texts, what they were given, and the weights of a split in their order."
+    "Hash the texts, what they were given, weights and groups of a split in their order."
     digest = hashlib.sha256()
     given = "rating" if "rating" in split.column_names else "label"
-    columns = [name for name in ("text", given, "weight") if name in split.column_names]
+    columns = [name for name in ("text", given, "weight", "alike") if name in split.column_names]
     for batch in split.select_columns(columns).with_format("arrow").iter(10_000):
         digest.update(json.dumps(list(zip(*batch.to_pydict().values(), strict=True))).encode())
     return digest.hexdigest()[:16]
 
 
 def encode_split(
-    split: Dataset,  # columns `text`, `rating` or `label`, and `weight` if there is one
+    split: Dataset,  # columns `text`, `rating` or `label`, and `weight` and `alike` if there are
     encoder: Encoder,  # how text becomes ids
     labels: Labels,  # what a model of it predicts
     folder: Path,  # where encoded splits are kept
@@ -82,11 +83,13 @@ def encode_split(
         part.mkdir(parents=True)
         _write(split, encoder, labels, part, progress)
         part.rename(done)
-    return EncodedSplit(*(np.load(done / f"{n}.npy", mmap_mode="r") for n in ("ids", "offsets", "targets", "weights")))
+    arrays = {file.stem: np.load(file, mmap_mode="r") for file in done.glob("*.npy")}
+    return EncodedSplit(**arrays)
 
 # %% ../../nbs/train/00_encode.ipynb #4939b4ae
 def _write(split: Dataset, encoder: Encoder, labels: Labels, folder: Path, progress: bool) -> None:
     lengths, targets, weights = [np.zeros(1, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    alike: list[str | None] = []
     with open(folder / "ids.bin", "wb") as raw, tqdm(total=len(split), unit="text", disable=not progress) as bar:
         for batch in split.with_format("arrow").iter(10_000):
             of_batch = labels.targets(batch[labels.column].to_numpy())
@@ -97,9 +100,14 @@ def _write(split: Dataset, encoder: Encoder, labels: Labels, folder: Path, progr
             targets.append(of_batch[kept])
             given = batch["weight"].to_numpy() if "weight" in batch.column_names else np.ones(len(kept))
             weights.append(given[kept].astype(np.float32))
+            if "alike" in batch.column_names:
+                alike += [name for name, keep in zip(batch["alike"].to_pylist(), kept, strict=True) if keep]
             bar.update(len(kept))
     np.save(folder / "ids.npy", np.fromfile(folder / "ids.bin", encoder.flat([])[0].dtype))
     (folder / "ids.bin").unlink()
     np.save(folder / "offsets.npy", np.cumsum(np.concatenate(lengths)))
     np.save(folder / "targets.npy", np.concatenate(targets))
     np.save(folder / "weights.npy", np.concatenate(weights))
+    if any(alike):
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(filter(None, alike)))}
+        np.save(folder / "alike.npy", np.array([numbers.get(name, -1) for name in alike], np.int64))

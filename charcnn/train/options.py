@@ -32,6 +32,7 @@ class TrainingOptions:
     dropout: float | None = None  # of a network that leaves it open, as `CharCNN` does; None: by the size
     label_smoothing: float = 0.05
     teacher_weight: float = 0.7  # of the teacher's soft labels in distillation; the ratings have the rest
+    consistency: float = 0.0  # weight of a pair of texts that must score alike, in texts; 0: they are not compared
     prior: Literal["natural", "balanced"] = "balanced"  # frequency of labels that the model should assume
     gradient_accumulation: int = 1  # batches for one step
     clip_norm: float = 1.0  # largest norm of the gradient; 0: no limit
@@ -66,7 +67,7 @@ _ANY = float("inf")
 _RANGES = {
     **dict.fromkeys(("epochs", "gradient_accumulation", "step_epochs"), (1, _ANY)),
     **dict.fromkeys(("teacher_weight", "label_smoothing", "ngram_rate", "dropout"), (0, 1)),
-    **dict.fromkeys(("weight_decay", "ngram_decay", "clip_norm", "threads"), (0, _ANY)),
+    **dict.fromkeys(("weight_decay", "ngram_decay", "clip_norm", "threads", "consistency"), (0, _ANY)),
 }
 
 # %% ../../nbs/train/06_options.ipynb #089f80e5

@@ -158,7 +158,8 @@ def compute_loss(self: Trainer, ids: Tensor, wanted: list[Tensor]) -> Tensor:  #
 @patch
 def step(self: Trainer, ids: Tensor, wanted: list[Tensor], update: bool) -> Tensor:
     "Train on a batch; with `update` the optimiser steps."
-    share = len(ids) * self.accelerator.num_processes / len(self.batches.batches[self.state.batch])
+    own = range(self.batches.rank, total := len(self.batches.batches[self.state.batch]), self.batches.world)
+    share = len(own) * self.accelerator.num_processes / total
     loss = self.compute_loss(ids, wanted) * share
     self.accelerator.backward(loss / self.options.gradient_accumulation)
     if update:
