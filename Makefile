@@ -5,7 +5,7 @@ BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test wheel-test lab hooks bench model readme browser release clean
+.PHONY: help demo test wheel-test lab hooks bench docs model readme browser release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,6 +34,10 @@ bench: .venv/all browser ## time scoring, training, crawling and keeping against
 	$(BIN)/python -m charcnn.app.benchmark
 	$(BIN)/python -m charcnn.app.typists
 
+docs: .venv/all ## write the documentation site into _docs/
+	$(BIN)/python docs/build.py
+	@echo "open _docs/index.html"
+
 model: .venv/all ## train the next bundled model from the reviews in REVIEWS=folder (hours)
 	$(BIN)/charcnn pipeline configs/runs/bundled.yaml --set shared.reviews=$(REVIEWS)
 	cp runs/bundled/latest/export/* charcnn/pretrained/
@@ -50,7 +54,7 @@ browser:
 	@command -v chromedriver >/dev/null || tests/install_browser.sh
 
 clean: ## remove what can be made again; data/ and runs/ stay
-	rm -rf .venv dist build .pytest_cache .ruff_cache
+	rm -rf .venv dist build _docs _proc .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

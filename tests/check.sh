@@ -17,7 +17,7 @@ if [ "$before" != "$(state)" ]; then
 fi
 
 echo "== ruff"
-ruff check --quiet . && ruff format --quiet --check nbs tests app.py
+ruff check --quiet . && ruff format --quiet --check docs nbs tests app.py
 
 echo "== notebooks"
 nbdev-test --n-workers 2
