@@ -34,7 +34,7 @@ bench: .venv/all browser ## time scoring, training, crawling and keeping against
 	$(BIN)/python -m charcnn.app.benchmark
 	$(BIN)/python -m charcnn.app.typists
 
-docs: .venv/all ## write the documentation site into _docs/
+docs: .venv/docs ## write the documentation site into _docs/
 	$(BIN)/python docs/build.py
 	@echo "open _docs/index.html"
 
@@ -62,7 +62,7 @@ clean: ## remove what can be made again; data/ and runs/ stay
 	$(PYTHON) -m venv .venv
 
 # The file marks that an extra is installed, so that a second run starts at once.
-.venv/app .venv/all: .venv/%: .venv/bin/python pyproject.toml constraints.txt
+.venv/app .venv/docs .venv/all: .venv/%: .venv/bin/python pyproject.toml constraints.txt
 	@echo "installing charcnn[$*] into .venv ..."
 	@$(INSTALL) '.[$*]'
 	@touch $@

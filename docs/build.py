@@ -33,14 +33,14 @@ PAGES = {
     "settings.ini": "reference/settings.md",
 }
 _DIRECTIVE = re.compile(r"^#\|.*\n?", re.M)
-_FOR_TOOLS = re.compile(r" +# (?:fmt|noqa|type): ?\S+$| 2>/dev/null *$", re.M)
+_FOR_TOOLS = re.compile(r" +# (?:fmt|noqa|type): ?\S+$| --no-progress\b|(?: >/dev/null)? 2>\S+ *$", re.M)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 
 
 def fence(text: str, language: str) -> str:
     "A block of code that no line of the text can end."
-    marks = "`" * max(3, *(len(found) + 1 for found in re.findall(r"`{3,}", text)), 3)
+    marks = "`" * max([3, *(len(found) + 1 for found in re.findall(r"`{3,}", text))])
     return f"{marks}{language}\n{text.rstrip()}\n{marks}\n"
 
 
@@ -70,11 +70,8 @@ def output(found: dict, chapter: Chapter) -> str:
     else:
         data = {kind: "".join(each) for kind, each in found.get("data", {}).items() if kind != "application/json"}
     if table := data.get("text/html"):
-        return (
-            "<div class='output'>"
-            + re.sub(r"<style.*?</style>|\n\s*| border=\"1\"", " ", table, flags=re.S)
-            + "</div>\n"
-        )
+        line = re.sub(r"<style.*?</style>|\n\s*| border=\"1\"", " ", table, flags=re.S)
+        return f"<div class='output'>{line}</div>\n"
     if kind := next((kind for kind in _PICTURES if kind in data), None):
         return picture(data[kind], kind, chapter)
     text = _ESCAPES.sub("", data.get("text/plain", "")).rstrip()

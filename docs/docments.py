@@ -46,16 +46,25 @@ def document_field(field: griffe.Attribute) -> None:
 
 
 def give_back(function: griffe.Function, module: griffe.Module, decorator: str) -> None:
-    "A function that `@patch` adds to a class becomes its method."
+    "A function that `@patch` adds to a class becomes its method, or its property."
     owner = module.members.get(str(next(iter(function.parameters)).annotation))
     if owner is None:
         return
     owner = owner.final_target if owner.is_alias else owner
-    named = ast.parse(decorator, mode="eval").body
-    given = {each.arg: each.value.value for each in getattr(named, "keywords", [])}
+    call = ast.parse(decorator, mode="eval").body
+    given = {each.arg: each.value.value for each in getattr(call, "keywords", [])}
     name = given.get("nm", function.name)
     module.del_member(function.name)
+    if given.get("as_prop"):
+        shown = griffe.Attribute(
+            name, annotation=function.returns, docstring=function.docstring, lineno=function.lineno
+        )
+        shown.labels.add("property")
+        owner.set_member(name, shown)
+        return
     function.name = name
+    if given.get("cls_method"):
+        function.labels.add("classmethod")
     owner.set_member(name, function)
 
 
@@ -63,12 +72,16 @@ class Docments(griffe.Extension):
     "Reads fastcore's docments and `@patch` from the source; nothing is imported."
 
     def on_package(self, *, pkg: griffe.Module, **_) -> None:
-        for module in [pkg, *(found for room in [pkg, *pkg.modules.values()] for found in room.modules.values())]:
-            for function in [*module.functions.values()]:
+        modules = [found for room in [pkg, *pkg.modules.values()] for found in room.modules.values()]
+        classes = [owner for module in modules for owner in module.classes.values()]
+        for scope in [*modules, *classes]:
+            for function in scope.functions.values():
                 document(function)
+        for owner in classes:
+            for field in owner.attributes.values():
+                document_field(field)
+        for module in modules:
+            for function in [*module.functions.values()]:
                 for decorator in function.decorators:
                     if str(decorator.value).split("(")[0] == "patch":
                         give_back(function, module, str(decorator.value))
-            for owner in module.classes.values():
-                for field in owner.attributes.values():
-                    document_field(field)

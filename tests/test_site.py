@@ -128,6 +128,10 @@ def test_the_reference_has_comments_of_parameters_and_patched_methods(pages, sit
     (method,) = page.xpath("//*[@id='charcnn.scorer.Scorer.explain']/..")
     assert "any string" in method.text_content()
     assert not page.xpath("//*[@id='charcnn.scorer.explain']")
+    (made,) = page.xpath("//*[@id='charcnn.scorer.Scorer']/..")
+    assert "by default the bundled one" in made.text_content()
+    (column,) = page.xpath("//*[@id='charcnn.labels.Labels.column']")
+    assert "property" in column.text_content()
     settings = pages[site / "reference" / "settings.html"].text_content()
     assert "CHARCNN_PAGE_PORT" in settings and "number of reverse proxies" in settings
     assert "PATCH /api/v1/reviews/{id}" in pages[site / "reference" / "rest.html"].text_content()
