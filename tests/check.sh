@@ -17,7 +17,10 @@ if [ "$before" != "$(state)" ]; then
 fi
 
 echo "== ruff"
-ruff check --quiet . && ruff format --quiet --check docs nbs tests app.py
+ruff check --quiet . && ruff format --quiet --check docs nbs tests app.py hatch_build.py deploy/release.py
+
+echo "== types"
+python tests/check_types.py
 
 echo "== notebooks"
 nbdev-test --n-workers 2

@@ -178,12 +178,10 @@ def test_the_bundled_model_is_small_calibrated_and_the_one_in_the_tables():
 
 
 def test_readme_says_what_was_measured(robustness):
-    columns = ["clean", "typos 5 %", "typos 10 %", "typos 20 %", "l33t", "no spaces"]
     rows = [line.replace("*", "").strip("| ").split(" | ") for line in Path("README.md").read_text().splitlines()]
-    said = {row[0]: row[2:] for row in rows if len(row) == 8 and row[2].startswith("0.")}
-    names = {"MiniLM, fine-tuned (the teacher)": "our teacher"}
-    assert {names.get(name, name) for name in said} == set(robustness.index)
+    said = {row[0]: row[1:4] for row in rows if len(row) == 6 and row[1].startswith("0.")}
+    names = {"MiniLM, fine-tuned": "our teacher"}
+    assert len(said) == 6 and "charcnn" in said
     for name, values in said.items():
-        assert [float(value) for value in values] == pytest.approx(
-            list(robustness.loc[names.get(name, name), columns]), abs=0.00051
-        )
+        measured = robustness.loc[names.get(name, name), ["clean", "typos 10 %", "no spaces"]]
+        assert [float(value) for value in values] == pytest.approx(list(measured), abs=0.00051)
