@@ -133,6 +133,17 @@ def tightened(html: str) -> str:
     return re.sub(r'<span class="(?:n|p|w)">([^<]*)</span>', r"\1", html)
 
 
+def shorten_index(folder: Path) -> None:
+    "Keep the code of chapters out of the search index, half of which it would be: the reference has the names in it."
+    index = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+    for item in index["items"]:
+        if not item["location"].startswith(("start/", "tutorials/", "howto/", "reference/")):
+            item["text"] = re.sub(r"<pre>.*?</pre>", "", item["text"], flags=re.S)
+    text = json.dumps(index, ensure_ascii=False)
+    (folder / "search.json").write_text(text, encoding="utf-8")
+    (folder / "search.js").write_text(f"var __index = {text};", encoding="utf-8")  # for pages that are read from a disk
+
+
 def main() -> None:
     shutil.rmtree(SOURCES, ignore_errors=True)
     shutil.copytree(ROOT / "docs" / "pages", SOURCES)
@@ -154,6 +165,7 @@ def main() -> None:
     made = SOURCES.parent / "site"
     for file in made.rglob("*.html"):
         file.write_text(tightened(file.read_text(encoding="utf-8")), encoding="utf-8")
+    shorten_index(made)
     export_page(made / "playground", brands=load_brands(ROOT / "data" / "brands.csv"))
     shutil.rmtree(SITE, ignore_errors=True)
     made.rename(SITE)

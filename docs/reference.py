@@ -20,15 +20,17 @@ ROOMS = ("collect", "dataset", "models", "train", "export", "app", "pipeline")
 
 
 def write_modules(folder: Path) -> list[dict]:
-    "A page for each room, with its modules; gives back the navigation."
+    "A page for each room, with its modules in the order of the chapters; gives back the navigation."
     navigation = []
     for room in ("", *ROOMS):
-        name, parts = f"charcnn.{room}".rstrip("."), []
-        for file in sorted((ROOT / "charcnn" / room).glob("*.py")):
-            module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        name, found = f"charcnn.{room}".rstrip("."), {}
+        for file in (ROOT / "charcnn" / room).glob("*.py"):
             chapter = re.search(r"File to edit: [./]*nbs/(\S+)\.ipynb", file.read_text(encoding="utf-8"))
             if chapter:
-                parts.append(f"## {module}\n\n[Code and examples](../{chapter[1]}.md)\n\n::: {module}\n")
+                found[chapter[1]] = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        parts = [
+            f"## {found[each]}\n\n[Code and examples](../{each}.md)\n\n::: {found[each]}\n" for each in sorted(found)
+        ]
         (folder / f"{name}.md").write_text("\n".join([f"# {name}\n", *parts]), encoding="utf-8")
         navigation.append({name: f"reference/{name}.md"})
     return navigation
