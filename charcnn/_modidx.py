@@ -1973,6 +1973,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'charcnn.train.distill._by_graph': ('train/distill.html#_by_graph', 'charcnn/train/distill.py'),
                                        'charcnn.train.distill._by_network': ('train/distill.html#_by_network', 'charcnn/train/distill.py'),
                                        'charcnn.train.distill._digest': ('train/distill.html#_digest', 'charcnn/train/distill.py'),
+                                       'charcnn.train.distill._digest_of_texts': ( 'train/distill.html#_digest_of_texts',
+                                                                                   'charcnn/train/distill.py'),
                                        'charcnn.train.distill.as_logits': ('train/distill.html#as_logits', 'charcnn/train/distill.py'),
                                        'charcnn.train.distill.cut_snippets': ( 'train/distill.html#cut_snippets',
                                                                                'charcnn/train/distill.py'),

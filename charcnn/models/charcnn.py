@@ -73,6 +73,7 @@ class CharCNN(ReviewModel):
         buckets: int = 74_897,  # rows of the table
         ngram_features: int = 8,  # features of an n-gram, input of the first convolution
         ngram_dropout: float = 0.5,  # share of n-grams hidden in training
+        ngram_choices: int = 2,  # rows of which an n-gram may own one, 1 or 2; 1 is faster
     ):
         "Raises `ValueError` for stages without a depth, for even kernels and for n-grams below one character."
         super().__init__(encoder or Encoder(), labels)
@@ -89,7 +90,7 @@ class CharCNN(ReviewModel):
         self.head = nn.Linear(heads * widths[-1], len(self.labels))
         self.own_dropout, self.dropout = dropout, nn.Dropout(0.1 if dropout is None else dropout)
         space = int(self.encoder.alphabet.table[ord(" ")])
-        of_table = (len(self.labels), ngram_dropout, ngram_features, space)
+        of_table = (len(self.labels), ngram_dropout, ngram_features, space, ngram_choices)
         self.votes = NgramVotes(ngrams, buckets, *of_table) if ngrams else None
         self.to(memory_format=torch.channels_last)
 

@@ -50,8 +50,12 @@ class NgramVotes(nn.Module):
         dropout: float,  # share of n-grams hidden in training, from 0 to below 1
         features: int = 0,  # features of each n-gram
         space: int = PADDING,  # id of a space, put before each text so that its first word is looked up as any other; `PADDING`: none
+        choices: int = 2,  # rows of which an n-gram may own one, 1 or 2; with 1 more of them go without, and a look-up is faster
     ):
+        "Raises `ValueError` for other `choices`."
         super().__init__()
+        if choices not in (1, 2):
+            raise ValueError(f"choices={choices} must be 1 or 2")
         self.lengths, self.dropout, self.space = tuple(lengths), dropout, space
         votes = min(classes, self.MOST_VOTES)
         self.votes = slice(1, 1 + votes)
@@ -62,7 +66,7 @@ class NgramVotes(nn.Module):
             nn.init.normal_(self.table.weight[1:, self.votes.stop :], 0, 0.1 / self.SCALE)
         # The hash of each row's owner, rounded to a float, which weight averaging leaves as it is.
         self.register_buffer("owner_hashes", torch.full((buckets,), self.NO_OWNER))
-        self.moduli = (buckets, max(1, buckets - 2))  # the remainders of a hash are the two rows it may own
+        self.moduli = (buckets, max(1, buckets - 2))[:choices]  # the remainders of a hash are the rows it may own
         generator = torch.Generator().manual_seed(1)
         self.factors = torch.randint(1, 2**31, (max(lengths) + 1,), generator=generator).tolist()
 

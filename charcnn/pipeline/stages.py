@@ -145,6 +145,7 @@ def train_arguments(
     if teacher:
         options = {"teacher_weight": values["teacher_weight"]} | options if "teacher_weight" in values else options
         teacher |= {"snippets": values.get("snippets", 0), "skip_sources": values.get("skip_sources", [])}
+        teacher |= {"longest": values["longest"]} if values.get("longest") else {}
     return {name: values[name] for name in ("dataset", "model")} | {"options": options, "teacher": teacher}
 
 # %% ../../nbs/pipeline/03_stages.ipynb #d566f17e

@@ -7,6 +7,7 @@ __all__ = ['as_logits', 'teacher_logits', 'cut_snippets', 'distillation_split']
 
 # %% ../../nbs/train/10_distill.ipynb #0cd2c31b
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from ..models.base import ReviewModel
 from ..models.registry import load_model
 from ..scorer import Scorer
 from .batches import Batches, BatchOptions
-from .encode import encode_split, split_fingerprint
+from .encode import encode_split
 from .evaluation import check_labels
 from .inference import bf16_is_native, on_cpu
 
@@ -56,6 +57,14 @@ def _digest(weights: Path) -> str:
     with open(weights, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
 
+
+def _digest_of_texts(split: Dataset) -> str:
+    # Not of weights or ratings: what a teacher says of a text depends on the text alone, and asking again takes hours.
+    digest = hashlib.sha256()
+    for batch in split.select_columns("text").with_format("arrow").iter(10_000):
+        digest.update(json.dumps(batch["text"].to_pylist()).encode())
+    return digest.hexdigest()[:16]
+
 # %% ../../nbs/train/10_distill.ipynb #27abb052
 def as_logits(
     probabilities: ArrayLike,  # `[texts, classes]`
@@ -83,7 +92,7 @@ def teacher_logits(
         raise ValueError(
             f"{folder} holds neither best/config.json nor model.onnx; train the teacher first, see configs/models/teacher.yaml"
         )
-    file = folder / f"logits-{split_fingerprint(split)}-{_digest(weights)}.npy"
+    file = folder / f"logits-{_digest_of_texts(split)}-{_digest(weights)}.npy"
     return _ask(answer, batches, (len(split), len(labels)), file, progress)
 
 # %% ../../nbs/train/10_distill.ipynb #0312a6f4
@@ -145,6 +154,7 @@ def distillation_split(
     split: Dataset,  # columns `text`, `rating` or `label`, and `weight`, `source` and `alike` if there are
     snippets: int = 0,  # how many to add
     skip_sources: Sequence[str] = (),  # sources that the teacher is not asked about: their ratings alone count
+    longest: int = 0,  # characters of the texts it is asked about; 0: all texts
     seed: int = 0,
     progress: bool = True,  # show a progress bar
 ) -> tuple[
@@ -157,6 +167,8 @@ def distillation_split(
         if missing := sorted(set(skip_sources) - set(sources)):
             raise ValueError(f"skip_sources: no row is of {missing[0]!r}; sources: {', '.join(sorted(set(sources)))}")
         asked = ~np.isin(sources, list(skip_sources))
+    if longest:
+        asked &= np.array([len(text) <= longest for text in split["text"]], bool)
     if "weight" not in split.column_names:
         split = split.add_column("weight", np.ones(len(split), np.float32))
     grouped = [name for name in ("alike",) if name in split.column_names]

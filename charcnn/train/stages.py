@@ -45,7 +45,7 @@ def recorded_steps(
     return tuple(recorded.get("options", {}).get("steps", ()))
 
 
-TEACHER_KEYS = ["run", "snippets", "skip_sources"]
+TEACHER_KEYS = ["run", "snippets", "skip_sources", "longest"]
 
 # %% ../../nbs/train/12_stages.ipynb #55ef25c3
 def train_stage(
@@ -53,7 +53,7 @@ def train_stage(
     model: str | Path,  # an architecture of `configs/models/`, or a trained model folder to go on from
     run: str | Path,  # folder of the run, see `train`
     options: dict | None = None,  # names and values of `TrainingOptions`
-    teacher: dict | None = None,  # `run`: its folder; `snippets`, `skip_sources`, see `distillation_split`
+    teacher: dict | None = None,  # `run`: its folder; `snippets`, `skip_sources`, `longest`, see `distillation_split`
     tracking: TrackingSettings | None = None,  # by default none
     progress: bool = True,  # show a progress bar
 ) -> Path:  # the folder of the best model
@@ -65,7 +65,7 @@ def train_stage(
         refuse_unknown(teacher, TEACHER_KEYS, "teacher")
         if not teacher.get("run"):
             raise ValueError(f"teacher: {teacher} does not name its `run`, the folder where it was trained")
-        of_split = {name: teacher[name] for name in ("snippets", "skip_sources") if name in teacher}
+        of_split = {name: teacher[name] for name in TEACHER_KEYS[1:] if name in teacher}
         with PartialState(cpu=on_cpu()).main_process_first():
             splits["train"], logits = distillation_split(
                 teacher["run"], splits["train"], **of_split, seed=chosen.seed, progress=progress
