@@ -26,10 +26,12 @@ from charcnn.app.brands import load_brands  # noqa: E402
 from charcnn.export_page import export_page  # noqa: E402
 
 SOURCES, SITE = ROOT / "_proc" / "pages", ROOT / "_docs"
-# Files of the repository that notebooks name, and their pages.
+# Files of the repository that are pages, too.
 PAGES = {
     "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
     "charcnn/pretrained/README.md": "bundled_model.md",
+    "deploy/README.md": "deploy.md",
     "settings.ini": "reference/settings.md",
 }
 _DIRECTIVE = re.compile(r"^#\|.*\n?", re.M)
@@ -148,13 +150,13 @@ def main() -> None:
     shutil.rmtree(SOURCES, ignore_errors=True)
     shutil.copytree(ROOT / "docs" / "pages", SOURCES)
     shutil.copytree(ROOT / "nbs" / "images", SOURCES / "images")
-    shutil.copy(ROOT / "CHANGELOG.md", SOURCES / "changes.md")
-    card = (ROOT / "charcnn" / "pretrained" / "README.md").read_text(encoding="utf-8")
-    (SOURCES / "bundled_model.md").write_text(
-        card.split("---\n", 2)[2].replace("# charcnn-", "# The bundled model: charcnn-", 1), encoding="utf-8"
-    )
+    for file, place in PAGES.items():
+        if file.endswith(".md"):
+            text = (ROOT / file).read_text(encoding="utf-8").replace("](nbs/", "](").replace(".ipynb)", ".md)")
+            (SOURCES / place).write_text(re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S), encoding="utf-8")
     parts = {section: write_section(section) for section in SECTIONS}
-    parts["Explanations"].insert(2, {"The bundled model": "bundled_model.md"})
+    parts["Explanations"].insert(2, {"The bundled model": PAGES["charcnn/pretrained/README.md"]})
+    parts["How-to"].append({"The page on the internet": PAGES["deploy/README.md"]})
     research = parts.pop("Research")
     parts = {"Home": "index.md", **parts, "Reference": reference.write(SOURCES), "Research": research}
     navigation = [{title: pages} for title, pages in parts.items()]

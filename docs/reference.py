@@ -96,4 +96,10 @@ def write(sources: Path) -> list:
     for name, make in pages.values():
         (folder / f"{name}.md").write_text(make(), encoding="utf-8")
     navigation = [{title: f"reference/{name}.md"} for title, (name, _) in pages.items()]
-    return [*navigation, {"Python": modules}, {"Changes": "changes.md"}, {"How this site is made": "about.md"}]
+    return [
+        *navigation,
+        {"Python": modules},
+        {"Changes": "changes.md"},
+        {"Contributing": "contributing.md"},
+        {"How this site is made": "about.md"},
+    ]
