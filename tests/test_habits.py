@@ -58,14 +58,16 @@ def test_the_hooks_before_a_commit_are_valid():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+CHANGES = "# Changes\n\n## Unreleased\n\n### Added\n- A thing.\n\n## 0.0.2 (2026-01-01)\n\n### Fixed\n- Another.\n"
+
+
 @pytest.fixture
 def clone(tmp_path) -> Path:
-    "The repository as it is here, committed on a main branch of its own."
-    found = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout.splitlines()
-    for name in ("charcnn/__init__.py", "CHANGELOG.md", "deploy/release.py"):
-        assert name in found
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    "A repository with the files that a release is made of, and something to release."
+    for name in ("charcnn/__init__.py", "deploy/release.py"):
+        (tmp_path / name).parent.mkdir()
         shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "CHANGELOG.md").write_text(CHANGES)
     for command in ("init --quiet --initial-branch main", "add --all", "commit --quiet --message All"):
         assert run("git", *command.split(), cwd=tmp_path, env=GIT).returncode == 0
     return tmp_path
@@ -76,12 +78,16 @@ GIT = os.environ | {
 }
 
 
+def _empty(clone: Path) -> None:
+    (clone / "CHANGELOG.md").write_text(CHANGES.replace("### Added\n- A thing.\n\n", ""))
+    run("git", "commit", "--all", "--quiet", "--message", "Nothing new", cwd=clone, env=GIT)
+
+
 def release(clone: Path, version: str, *checks: str) -> subprocess.CompletedProcess:
     return run(sys.executable, "deploy/release.py", version, *(checks or ("true",)), cwd=clone, env=GIT)
 
 
 def test_a_release_has_its_version_in_one_place_its_changes_and_a_tag(clone):
-    changes = (clone / "CHANGELOG.md").read_text()
     done = release(clone, "99.0.1")
     assert done.returncode == 0, done.stderr
     assert "git push --atomic origin main v99.0.1" in done.stdout
@@ -90,10 +96,10 @@ def test_a_release_has_its_version_in_one_place_its_changes_and_a_tag(clone):
         "Release", "99.0.1", "CHANGELOG.md", "charcnn/__init__.py",
     ]  # fmt: skip
     assert '__version__ = "99.0.1"' in (clone / "charcnn/__init__.py").read_text()
-    after = (clone / "CHANGELOG.md").read_text()
-    unreleased = changes.partition("## Unreleased\n")[2].partition("\n## ")[0]
-    assert re.search(r"^## Unreleased\n\n## 99\.0\.1 \(20\d\d-\d\d-\d\d\)\n", after, re.M)
-    assert after.partition("## 99.0.1")[2].partition("\n")[2].startswith(unreleased)
+    head, _, rest = (clone / "CHANGELOG.md").read_text().partition("## 99.0.1 ")
+    assert head == "# Changes\n\n## Unreleased\n\n" and re.match(
+        r"\(20\d\d-\d\d-\d\d\)\n\n### Added\n- A thing\.\n", rest
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,6 +107,7 @@ def test_a_release_has_its_version_in_one_place_its_changes_and_a_tag(clone):
     [
         ("1.0", None, "is not x.y.z"),
         ("0.0.1", None, "is not above"),
+        ("99.0.1", lambda clone: _empty(clone), "nothing under Unreleased"),
         ("99.0.1", lambda clone: (clone / "new.txt").write_text("x"), "not clean"),
         ("99.0.1", lambda clone: run("git", "switch", "--quiet", "-c", "other", cwd=clone), "on main, not on other"),
         ("99.0.1", lambda clone: run("git", "tag", "v99.0.1", cwd=clone), "is there already"),
