@@ -54,7 +54,7 @@ def test_baselines(folder):
     trained = f"trained={{ZhangCNN small: {folder}/zhang}}"
     study(folder, "10_baselines", f"folder={folder}/results", trained, networks)
     first = pd.read_csv(folder / "results/baselines.csv")
-    assert len(first) == 10 and set(first["rows"].dropna()) == {300}
+    assert len(first) == 11 and set(first["rows"].dropna()) == {300}
     for name in ("robustness", "prefixes", "sources", "labels"):
         assert set(pd.read_csv(folder / f"results/{name}.csv")["model"]) == set(first["model"])
     gains = pd.read_csv(folder / "results/gains.csv")
