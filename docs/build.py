@@ -123,7 +123,7 @@ def write_section(section: str) -> list:
             file.write_text(page(chapter), encoding="utf-8")
         pages = [{chapter.title: str(chapter.path.with_suffix(".md"))} for chapter in found]
         entries += [{part.partition(":")[0]: pages}] if part else pages
-    text = f"# {section}\n\n{listing(section).replace('.ipynb)', '.md)')}\n"
+    text = f"# {section}\n\n{listing(section).replace('.ipynb)', '.md)').replace('### ', '## ')}\n"
     (SOURCES / front).write_text(text, encoding="utf-8")
     return entries
 
