@@ -16,12 +16,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from ..settings import PathsSettings
+from ..settings import PathsSettings, find_file
 
 # %% ../../nbs/app/10_brands.ipynb #c0e2a514
 class BrandsError(ValueError):
@@ -153,12 +152,9 @@ def write_brands(
 def find_brands(
     file: Path | None = None,  # the configured file
 ) -> Path:  # the file to read
-    "Use the configured brands file; without one, the copy that an installed package carries."
+    "Use the configured brands file; without one, the copy that the package has."
     default = PathsSettings().brands
-    if file and (file.exists() or not file.match(str(default))):
-        return file
-    packaged = Path(str(files("charcnn.app") / "data" / "brands.csv"))
-    return packaged if packaged.exists() else file or default
+    return file if file and (file.exists() or not file.match(str(default))) else find_file(default)
 
 
 def load_brands(
