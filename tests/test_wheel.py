@@ -126,9 +126,9 @@ def test_a_verb_that_needs_an_extra_names_it(bin_folder, tmp_path, command, extr
 
 def test_the_wheel_carries_model_brands_and_logos(site):
     package = site / "charcnn"
-    for name in ("pretrained/model.onnx", "pretrained/config.json", "pretrained/README.md", "app/data/brands.csv"):
+    for name in ("pretrained/model.onnx", "pretrained/config.json", "pretrained/README.md", "shipped/data/brands.csv"):
         assert (package / name).stat().st_size > 0
-    assert len(list((package / "app/data/logos").glob("*.svg"))) >= 100
+    assert len(list((package / "shipped/data/logos").glob("*.svg"))) >= 100
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyrefly") is None, reason="no type checker here")
