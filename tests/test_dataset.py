@@ -103,6 +103,14 @@ def test_odd_values_are_kept_or_counted(tmp_path):
     assert any("\x00" in text for text in found["train"]["text"]) and max(map(len, found["train"]["text"])) > 1_900_000
 
 
+def test_an_emoji_tells_texts_apart(tmp_path):
+    (tmp_path / "signs.csv").write_text("rating,text\n5,the soup 😍\n1,the soup 😡\n1,The soup! 😡\n5,👍\n1,👎\n")
+    options = DatasetOptions(validation=0, test=0, scale="1-5")
+    found = prepare([tmp_path / "signs.csv"], tmp_path / "made", options, progress=False)["train"]
+    said = sorted((text[-1], rating) for text, rating in zip(found["text"], found["rating"], strict=True))
+    assert said == [("👍", 5), ("👎", 1), ("😍", 5), ("😡", 1)]
+
+
 def test_a_killed_run_leaves_nothing_that_looks_like_a_dataset(files, tmp_path):
     program = f"from charcnn.dataset.prepare import prepare; prepare(['{files}/r.parquet'], '{tmp_path}/made')"
     child = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)

@@ -7,8 +7,10 @@ __all__ = ['HELD_OUT', 'Template', 'fill', 'written', 'Behaviour', 'sentences']
 
 # %% ../../nbs/dataset/04_behaviour.ipynb #f3e08d56
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from zlib import crc32
 
@@ -46,7 +48,7 @@ def fill(
     slots = _SLOT.findall(chosen)
     if missing := [name for _, name in slots if not words.get(name)]:
         raise ValueError(f"template {template.text!r} of {template.kind}: there are no words {missing[0]!r}")
-    fixed = {name: iter(generator.permutation(words[name])) for swapped, name in slots if not swapped}
+    fixed = {name: cycle(generator.permutation(words[name])) for swapped, name in slots if not swapped}
     whole = _SLOT.sub(lambda found: found[0] if found[1] else str(next(fixed[found[2]])), chosen)
     names = [name for swapped, name in slots if swapped]
     if not names:
@@ -66,6 +68,12 @@ def _put(text: str, words: Mapping[str, Sequence[str]]) -> str:
     return _SLOT.sub(lambda found: next(left[found[2]]), text)
 
 # %% ../../nbs/dataset/04_behaviour.ipynb #3a44709e
+# By sound: an hour and an umbrella, but a uniform, a Ukrainian and a one-off.
+_AN = re.compile(
+    r"\b([Aa]) (?=(?i:h(?:our|onest|onou?r|eir)|(?!(?:one|once)\b|eu|uni(?![nm])|us[eu]|ut[ei]|ukr|uga|uru)[aeiou]))"
+)
+
+
 def written(
     texts: Sequence[str],  # one, or those of a group
     generator: np.random.Generator,
@@ -76,7 +84,7 @@ def written(
     for text in texts:
         text = re.sub(r"\s+", " ", text).strip()
         text = re.sub(r"\s+([.,?!])", r"\1", text).replace("..", ".")
-        text = re.sub(r"\b([Aa]) (?=[aeiouAEIOU](?!ne\b|uro))", r"\1n ", text)
+        text = _AN.sub(r"\1n ", text)
         text = re.sub(r"(^|[.?!] )([a-z])", lambda found: found[1] + found[2].upper(), text)
         text = text.lower() if lower else text
         made.append(text[:-1] if bare and text.endswith(".") else text)
@@ -167,4 +175,5 @@ def sentences(
 
 
 def _key(text: str) -> str:
-    return re.sub(r"\W+", "", text.lower()) or text  # as a dataset tells duplicates
+    # As a dataset tells duplicates: by letters, digits and emoji.
+    return "".join(c for c in text.lower() if c.isalnum() or unicodedata.category(c) == "So") or text

@@ -202,7 +202,7 @@ def _split(connection: duckdb.DuckDBPyConnection, options: DatasetOptions, expli
     connection.execute(
         """CREATE TABLE keyed AS
         SELECT row, value, role, weight, md5_number(coalesce(nullif(letters, ''), text)) AS key, md5_number(concat_ws(chr(31), text, source, company)) AS tie
-        FROM (SELECT *, regexp_replace(lower(text), '[^\\p{L}\\p{N}]+', '', 'g') AS letters FROM judged WHERE reason IS NULL)"""
+        FROM (SELECT *, regexp_replace(lower(text), '[^\\p{L}\\p{N}\\p{So}]+', '', 'g') AS letters FROM judged WHERE reason IS NULL)"""
     )
     connection.execute(
         f"""CREATE TABLE kept AS
