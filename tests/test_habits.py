@@ -150,7 +150,15 @@ def test_the_type_checker_finds_a_method_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     "module",
-    ["app.benchmark", "app.typists", "collect.benchmark", "train.benchmark", "research.speed", "research.footprint"],
+    [
+        "app.benchmark",
+        "app.typists",
+        "collect.benchmark",
+        "train.benchmark",
+        "research.speed",
+        "research.footprint",
+        "research.behaviour",
+    ],
 )
 def test_a_benchmark_that_is_asked_for_help_does_not_run_for_minutes(module):
     done = run(sys.executable, "-m", f"charcnn.{module}", "--help", cwd=ROOT)

@@ -247,8 +247,15 @@ def _beside(url: str, by: str, people: int, seconds: float) -> tuple[np.ndarray 
     return (found or [None])[0], seen
 
 
-async def _minute(url: str, people: int, seconds: float) -> tuple[Seen, list[float]]:
-    return await asyncio.gather(crowd(url, people, seconds), submissions(url, seconds))
+async def _minute(url: str, people: int, seconds: float, process: int) -> tuple[Seen, list[float], list[int]]:
+    async def memories() -> list[int]:  # before, in the middle, at the end
+        found = [_memory(process)]
+        for _ in range(2):
+            await asyncio.sleep(seconds / 2)
+            found.append(_memory(process))
+        return found
+
+    return await asyncio.gather(crowd(url, people, seconds), submissions(url, seconds), memories())
 
 
 def _memory(process: int) -> int:  # bytes
@@ -282,9 +289,8 @@ def main(
         waits, seen = _beside(url, "server", 50, seconds)
         if waits is not None:
             add("a browser beside 50 people, key to bar", waits, "< 60", seen)
-        before = _memory(process)
-        seen, saved = asyncio.run(_minute(url, 50, minute))
-        grown, lost = _memory(process) - before, len(saved) - _stored(Path(folder))
+        seen, saved, memories = asyncio.run(_minute(url, 50, minute, process))
+        lost = len(saved) - _stored(Path(folder))
     add("50 people while 5 reviews/s are submitted", seen.waits, "", seen, during=minute)
     add(f"those {len(saved)} reviews, acknowledged", saved, lost=f"{lost}")
     with tempfile.TemporaryDirectory() as folder, page(Path(folder), "browser") as (url, _):
@@ -292,7 +298,9 @@ def main(
         if waits is not None:
             add("the browser scores, key to bar", waits, "< 60")
     Console(width=110).print(table)
-    print(f"memory of the server grew by {grown / 2**20:.1f} MiB in that minute; load {os.getloadavg()[0]:.1f}")
+    before, middle, end = (memory / 2**20 for memory in memories)
+    print(f"memory of the server: {before:.0f} MiB, in the middle of the reviews {middle:.0f}, at the end {end:.0f}")
+    print(f"load {os.getloadavg()[0]:.1f}")
 
 # %% ../../nbs/app/31_typists.ipynb #853b8134
 if __name__ == "__main__" and "__file__" in globals():

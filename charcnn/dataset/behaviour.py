@@ -20,7 +20,7 @@ import yaml
 
 # %% ../../nbs/dataset/04_behaviour.ipynb #bf26856b
 _SLOT = re.compile(r"\{(\*?)(\w+)\}")
-_CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*|[^\[\]]*)\]")
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@
 __all__ = ['FOLDER', 'with_links', 'held_out_sentences', 'measure_behaviour', 'main']
 
 # %% ../../nbs/research/06_behaviour.ipynb #7c58700b
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -81,16 +82,17 @@ def measure_behaviour(
     return table.round({"failed": 1, "changed": 1, "gap": 3})
 
 # %% ../../nbs/research/06_behaviour.ipynb #97cfccaf
-def main(arguments: Sequence[str]) -> None:
-    "`[MODEL ...] [--cases FILE]`: print a table, the failures of each model by kind."
-    given, cases = list(arguments), None
-    if "--cases" in given:
-        place = given.index("--cases")
-        cases, given = pd.read_csv(given[place + 1]), given[:place] + given[place + 2 :]
-    asked = held_out_sentences() if cases is None else cases
-    models = [Scorer.from_pretrained(name) for name in given] or [Scorer()]
-    found = [measure_behaviour(scorer, asked) for scorer in models]
-    shown = Table("kind", "texts", *(f"{name}: {scorer.name}" for scorer in models for name in found[0].columns[1:]))
+def main(
+    models: Annotated[list[str] | None, typer.Argument(help="Model folders; by default the bundled one.")] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="CSV with text, label and kind; by default held-out sentences.")
+    ] = None,
+) -> None:
+    "Print the failures of each model by kind."
+    asked = held_out_sentences() if cases is None else pd.read_csv(cases)
+    scorers = [Scorer.from_pretrained(name) for name in models or []] or [Scorer()]
+    found = [measure_behaviour(scorer, asked) for scorer in scorers]
+    shown = Table("kind", "texts", *(f"{name}: {scorer.name}" for scorer in scorers for name in found[0].columns[1:]))
     for kind in found[0].index:
         cells = [f"{value:.3g}" if value == value else "" for of in found for value in of.loc[kind][1:]]
         shown.add_row(kind, str(found[0].loc[kind, "texts"]), *cells)
@@ -100,4 +102,4 @@ def main(arguments: Sequence[str]) -> None:
 
 # %% ../../nbs/research/06_behaviour.ipynb #56123059
 if __name__ == "__main__" and "__file__" in globals():
-    main(sys.argv[1:])
+    typer.run(main)
